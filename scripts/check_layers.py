@@ -23,6 +23,7 @@ LAYERS = (
     "ops",
     "nn",
     "optim",
+    "serialization",
     "utils",
     "vision",
     "compat",
