@@ -229,13 +229,13 @@ def adaptive_max_pool1d(input, output_size):
     return _adaptive_maximum(1, input, output_size)
 
 
-@operator(method=False, out=False, namespace="nn.functional", name="adaptive_max_pool2d")
+@operator(method=False, out=False, namespace="nn.functional")
 def adaptive_max_pool2d_with_indices(input, output_size):
     """The maxima of windows that cover the last two dimensions, and their flat positions."""
     return _adaptive_maximum(2, input, output_size)
 
 
-@operator(method=False, out=False, namespace="nn.functional", name="adaptive_max_pool3d")
+@operator(method=False, out=False, namespace="nn.functional")
 def adaptive_max_pool3d_with_indices(input, output_size):
     """The maxima of windows that cover the last three dimensions, and their flat positions."""
     return _adaptive_maximum(3, input, output_size)

@@ -1,0 +1,414 @@
+"""Activation functions: pointwise functions that networks put between their layers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fakel import ops
+from fakel.ops.convolution import _scalar_name
+from fakel.ops.declare import gradient, operator, primitive, unary, wrap_dim
+from fakel.ops.inplace import write_in_place
+from fakel.ops.numerics.error_function import erf
+from fakel.tensor import Tensor
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def in_place_or_not(function, input, inplace):
+    """`function(input)`, written back to the input if asked for."""
+    return write_in_place("activation_", input, function, (), {}) if inplace else function(input)
+
+
+def _sigmoid(x):
+    decay = np.exp(-np.abs(x))
+    return np.where(x >= 0, np.ones((), x.dtype), decay) / (1 + decay)
+
+
+def _softplus(x):
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+# Rectifiers
+
+relu = unary("relu", lambda x: np.maximum(x, np.zeros((), x.dtype)))
+gradient(relu, input=lambda grad, result: grad.masked_fill(result <= 0, 0))
+
+
+@primitive("leaky_relu")
+def _leaky_relu(input, *, slope):
+    return np.where(input > 0, input, input * slope)
+
+
+gradient(
+    _leaky_relu,
+    input=lambda grad, input, slope: ops.where(input > 0, grad, grad * slope),
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """`x` where positive, else `negative_slope · x`."""
+    return in_place_or_not(lambda x: _leaky_relu(x, slope=float(negative_slope)), input, inplace)
+
+
+@operator(out=False)
+def prelu(input, weight):
+    """`x` where positive, else `weight · x`, with one weight or one for each channel."""
+    channels = input.shape[1] if input.ndim >= 2 else 1
+    if weight.numel() not in (1, channels):
+        raise RuntimeError(
+            "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+            f"{weight.numel()} and channel size = {channels}."
+        )
+    shape = [1] * input.ndim
+    if weight.numel() > 1:
+        shape[1] = channels
+    return ops.where(input > 0, input, input * weight.reshape(shape))
+
+
+@operator(method=False, out=False)
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """`x` where positive, else `a · x`; a is random in [lower, upper], their mean in evaluation."""
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    # PyTorch draws a double for each element that is not positive, and for no other.
+    negative = input._values() <= 0
+    noise = np.ones(negative.shape, input.dtype.compute)
+    draws = ops.empty(int(negative.sum()), dtype=ops.float64).uniform_(lower, upper)
+    noise[negative] = draws._values()
+    noise = Tensor._from_array(noise.astype(input.dtype.compute), input.dtype)
+    return in_place_or_not(lambda x: x * noise, input, inplace)
+
+
+@primitive("elu")
+def _elu(input, *, alpha, scale, input_scale):
+    below = np.expm1(np.minimum(input, 0) * input_scale) * (alpha * scale)
+    return np.where(input > 0, input * scale, below)
+
+
+gradient(
+    _elu,
+    input=lambda grad, input, alpha, scale, input_scale: grad
+    * ops.where(
+        input > 0, scale, (input.clamp(max=0) * input_scale).exp() * (alpha * scale * input_scale)
+    ),
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def elu(input, alpha=1.0, inplace=False):
+    """`x` where positive, else `alpha · (exp(x) - 1)` (Clevert et al., arXiv:1511.07289)."""
+    return in_place_or_not(
+        lambda x: _elu(x, alpha=float(alpha), scale=1.0, input_scale=1.0), input, inplace
+    )
+
+
+@operator(method=False, out=False)
+def celu(input, alpha=1.0, inplace=False):
+    """`max(0, x) + min(0, alpha · (exp(x / alpha) - 1))` (Barron, arXiv:1704.07483)."""
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return in_place_or_not(
+        lambda x: _elu(x, alpha=float(alpha), scale=1.0, input_scale=1.0 / alpha), input, inplace
+    )
+
+
+@operator(method=False, out=False)
+def selu(input, inplace=False):
+    """`elu` scaled so that activations normalise themselves (Klambauer et al., arXiv:1706.02515)."""
+    return in_place_or_not(
+        lambda x: _elu(x, alpha=SELU_ALPHA, scale=SELU_SCALE, input_scale=1.0), input, inplace
+    )
+
+
+# Functions with thresholds
+
+
+@primitive("threshold")
+def _threshold(input, *, threshold, value):
+    return np.where(input <= threshold, np.asarray(value, input.dtype), input)
+
+
+gradient(
+    _threshold,
+    input=lambda grad, input, threshold: grad.masked_fill(input <= threshold, 0),
+)
+
+
+@operator(method=False, out=False)
+def threshold(input, threshold, value, inplace=False):
+    """`x` where above the threshold, else `value`."""
+    for position, (name, number) in enumerate((("threshold", threshold), ("value", value)), 2):
+        if not isinstance(number, int | float):
+            raise TypeError(
+                f"threshold(): argument '{name}' (position {position}) must be Number, not "
+                f"{type(number).__name__}"
+            )
+    return in_place_or_not(
+        lambda x: _threshold(x, threshold=threshold, value=value), input, inplace
+    )
+
+
+@primitive("hardtanh")
+def _hardtanh(input, *, lower, upper):
+    return np.clip(input, np.asarray(lower, input.dtype), np.asarray(upper, input.dtype))
+
+
+gradient(
+    _hardtanh,
+    input=lambda grad, input, lower, upper: grad.masked_fill(
+        (input <= lower) | (input >= upper), 0
+    ),
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    """`x` limited to [min_val, max_val]."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return in_place_or_not(lambda x: _hardtanh(x, lower=min_val, upper=max_val), input, inplace)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def relu6(input, inplace=False):
+    """`min(max(0, x), 6)`."""
+    return hardtanh(input, 0, 6, inplace)
+
+
+@primitive("hardsigmoid")
+def _hardsigmoid(input):
+    return np.clip(input + 3, 0, 6) / 6
+
+
+gradient(
+    _hardsigmoid,
+    input=lambda grad, input: (grad / 6).masked_fill((input <= -3) | (input >= 3), 0),
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def hardsigmoid(input, inplace=False):
+    """`min(max(0, x + 3), 6) / 6`, a sigmoid of three straight pieces."""
+    return in_place_or_not(_hardsigmoid, input, inplace)
+
+
+@primitive("hardswish")
+def _hardswish(input):
+    return input * np.clip(input + 3, 0, 6) / 6
+
+
+gradient(
+    _hardswish,
+    input=lambda grad, input: ops.where(
+        input >= 3, grad, (grad * (input / 3 + 0.5)).masked_fill(input <= -3, 0)
+    ),
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def hardswish(input, inplace=False):
+    """`x · hardsigmoid(x)` (Howard et al., arXiv:1905.02244)."""
+    return in_place_or_not(_hardswish, input, inplace)
+
+
+@primitive("hardshrink")
+def _hardshrink(input, *, lambd):
+    return np.where(np.abs(input) <= lambd, np.zeros((), input.dtype), input)
+
+
+gradient(
+    _hardshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0)
+)
+
+
+@operator(out=False)
+def hardshrink(input, lambd=0.5):
+    """`x` where its magnitude is above `lambd`, else 0."""
+    return _hardshrink(input, lambd=float(lambd))
+
+
+@primitive("softshrink")
+def _softshrink(input, *, lambd):
+    return np.where(
+        np.abs(input) > lambd, input - np.sign(input) * np.asarray(lambd, input.dtype), input * 0
+    )
+
+
+gradient(
+    _softshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0)
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def softshrink(input, lambd=0.5):
+    """`x` drawn towards 0 by `lambd`, and 0 where its magnitude is less."""
+    if lambd < 0:
+        most = f"{ops.finfo(input.dtype).max:.6g}"
+        raise RuntimeError(
+            f"lambda must be in range [0, {most}] for input dtype {_scalar_name(input.dtype)}, "
+            f"but found {lambd}"
+        )
+    return _softshrink(input, lambd=float(lambd))
+
+
+# Smooth functions
+
+
+@primitive("softplus")
+def _scaled_softplus(input, *, beta, threshold):
+    scaled = input * beta
+    return np.where(scaled > threshold, input, _softplus(scaled) / beta)
+
+
+gradient(
+    _scaled_softplus,
+    input=lambda grad, input, beta, threshold: ops.where(
+        input * beta > threshold, grad, grad * (input * beta).sigmoid()
+    ),
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def softplus(input, beta=1, threshold=20):
+    """`log(1 + exp(beta · x)) / beta`, and x itself where `beta · x` is above the threshold."""
+    return _scaled_softplus(input, beta=float(beta), threshold=float(threshold))
+
+
+@primitive("logsigmoid")
+def _logsigmoid(input):
+    return -_softplus(-input)
+
+
+gradient(_logsigmoid, input=lambda grad, input: grad * (-input).sigmoid())
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def logsigmoid(input):
+    """`log(1 / (1 + exp(-x)))`."""
+    return _logsigmoid(input)
+
+
+@primitive("silu")
+def _silu(input):
+    return input * _sigmoid(input)
+
+
+def _silu_gradient(grad, input):
+    gate = input.sigmoid()
+    return grad * (gate * (1 + input * (1 - gate)))
+
+
+gradient(_silu, input=_silu_gradient)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def silu(input, inplace=False):
+    """`x · sigmoid(x)`, also called swish (Elfwing et al., arXiv:1702.03118)."""
+    return in_place_or_not(_silu, input, inplace)
+
+
+@primitive("mish")
+def _mish(input):
+    return input * np.tanh(_softplus(input))
+
+
+def _mish_gradient(grad, input):
+    squashed = softplus(input).tanh()
+    return grad * (squashed + input * input.sigmoid() * (1 - squashed * squashed))
+
+
+gradient(_mish, input=_mish_gradient)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def mish(input, inplace=False):
+    """`x · tanh(softplus(x))` (Misra, arXiv:1908.08681)."""
+    return in_place_or_not(_mish, input, inplace)
+
+
+GELU_SCALE = math.sqrt(2 / math.pi)
+GELU_CUBIC = 0.044715
+
+
+@primitive("gelu")
+def _gelu(input, *, approximate):
+    if approximate == "tanh":
+        inner = GELU_SCALE * (input + GELU_CUBIC * input * input * input)
+        return 0.5 * input * (1 + np.tanh(inner))
+    return 0.5 * input * (1 + erf(input * math.sqrt(0.5)))
+
+
+@primitive("gelu_gradient")
+def _gelu_gradient(output_gradient, input, *, approximate):
+    if approximate == "tanh":
+        squashed = np.tanh(GELU_SCALE * (input + GELU_CUBIC * input * input * input))
+        slope = GELU_SCALE * (1 + 3 * GELU_CUBIC * input * input)
+        return output_gradient * 0.5 * (1 + squashed + input * (1 - squashed * squashed) * slope)
+    density = np.exp(-0.5 * input * input) / math.sqrt(2 * math.pi)
+    return output_gradient * (0.5 * (1 + erf(input * math.sqrt(0.5))) + input * density)
+
+
+def _gelu_second_derivative(input, approximate):
+    if approximate == "tanh":
+        squashed = (GELU_SCALE * (input + GELU_CUBIC * input**3)).tanh()
+        slope = GELU_SCALE * (1 + 3 * GELU_CUBIC * input**2)
+        bend = GELU_SCALE * 6 * GELU_CUBIC * input
+        rate = 1 - squashed * squashed
+        return 0.5 * rate * (2 * slope + input * (bend - 2 * squashed * slope * slope))
+    return (2 - input * input) * (-0.5 * input * input).exp() / math.sqrt(2 * math.pi)
+
+
+gradient(
+    _gelu,
+    input=lambda grad, input, approximate: _gelu_gradient(grad, input, approximate=approximate),
+)
+gradient(
+    _gelu_gradient,
+    output_gradient=lambda grad, input, approximate: _gelu_gradient(
+        grad, input, approximate=approximate
+    ),
+    input=lambda grad, output_gradient, input, approximate: grad
+    * output_gradient
+    * _gelu_second_derivative(input, approximate),
+)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def gelu(input, approximate="none"):
+    """`x · Φ(x)` with the normal distribution function Φ (Hendrycks and Gimpel, arXiv:1606.08415).
+
+    `approximate="tanh"` uses `0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))`.
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return _gelu(input, approximate=approximate)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def glu(input, dim=-1):
+    """`a · sigmoid(b)` for the two halves a and b of a dimension (arXiv:1612.08083)."""
+    if input.ndim == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    dim = wrap_dim(dim, input.ndim)
+    half, odd = divmod(input.shape[dim], 2)
+    if odd:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}"
+        )
+    return input.narrow(dim, 0, half) * input.narrow(dim, half, half).sigmoid()
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def softsign(input):
+    """`x / (1 + |x|)`."""
+    return input / (input.abs() + 1)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def tanhshrink(input):
+    """`x - tanh(x)`."""
+    return input - input.tanh()

@@ -1,0 +1,104 @@
+"""Dropout: the masks are drawn when recorded, from PyTorch's random stream.
+
+The scale `1 / (1 - p)` reaches the graph as a number at run time, so changing p compiles nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fakel.ops.activation import in_place_or_not
+from fakel.ops.declare import operator
+from fakel.ops.random import bernoulli_mask
+from fakel.tensor import Tensor
+
+# The negative saturation value of SELU, which alpha dropout puts in place of what it drops.
+ALPHA = 1.7580993408473766
+
+
+def _check_probability(p):
+    if p < 0.0 or p > 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def _drop(input, p, training, inplace, *, features, alpha):
+    _check_probability(p)
+    if p == 0 or not training or input.numel() == 0:
+        return input
+    if p == 1:
+        return in_place_or_not(lambda x: x * 0.0, input, inplace)
+    shape = tuple(input.shape)
+    if features:
+        if input.ndim < 2:
+            raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+        shape = (*shape[:2], *[1] * (input.ndim - 2))
+    kept = Tensor._from_array(bernoulli_mask(shape, 1 - p, input.dtype), input.dtype)
+    if not alpha:
+        noise = kept / (1 - p)
+        return in_place_or_not(lambda x: x * noise, input, inplace)
+    scale = 1 / math.sqrt((ALPHA * ALPHA * p + 1) * (1 - p))
+    shift = (kept - 1) * (ALPHA * scale) + ALPHA * scale * p
+    noise = kept * scale
+    return in_place_or_not(lambda x: x * noise + shift, input, inplace)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Zeroes elements with probability p and scales the others by `1 / (1 - p)`, when training.
+
+    Hinton et al., arXiv:1207.0580.
+    """
+    return _drop(input, p, training, inplace, features=False, alpha=False)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Dropout that keeps mean and variance of SELU activations (arXiv:1706.02515)."""
+    return _drop(input, p, training, inplace, features=False, alpha=True)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Alpha dropout of whole channels."""
+    return _drop(input, p, training, inplace, features=True, alpha=True)
+
+
+def feature_dropout(input, p, training, inplace=False):
+    """Dropout of whole channels of (batch, channels, *)."""
+    return _drop(input, p, training, inplace, features=True, alpha=False)
+
+
+def _drop_unbatched(input, p, training, inplace, batched_ndim):
+    """Dropout of whole channels where the batch dimension may be missing."""
+    if input.ndim == batched_ndim or not training:
+        return feature_dropout(input, p, training, inplace)
+    result = feature_dropout(input.unsqueeze(0), p, training, False).squeeze(0)
+    return in_place_or_not(lambda _: result, input, inplace)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def dropout1d(input, p=0.5, training=True, inplace=False):
+    """Dropout of whole channels of (batch, channels, length) or (channels, length)."""
+    _check_probability(p)
+    if input.ndim not in (2, 3):
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. Note that "
+            "dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, "
+            "a channel dimension, and an optional batch dimension (i.e. 2D or 3D inputs)."
+        )
+    return _drop_unbatched(input, p, training, inplace, 3)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """Dropout of whole channels of (batch, channels, height, width).
+
+    An input of three dimensions counts as (batch, channels, length), as in PyTorch.
+    """
+    return feature_dropout(input, p, training, inplace)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def dropout3d(input, p=0.5, training=True, inplace=False):
+    """Dropout of whole channels of (batch, channels, depth, height, width), batch optional."""
+    return _drop_unbatched(input, p, training, inplace, 5)
