@@ -1,0 +1,64 @@
+"""The `fakel` command: its arguments, and which function each subcommand calls."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+from collections.abc import Sequence
+
+from fakel.cli import doctor, run
+
+DESCRIPTION = "Runs PyTorch programs on a CPU, without PyTorch."
+RUN_DESCRIPTION = (
+    "Runs a script or module as `python` does, with torch and torchvision being fakel. Everything after "
+    "the script belongs to it."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Args:
+        arguments: the words after `fakel`; those of this process when left out.
+    """
+    parser = make_parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "run":
+        if chosen.module is None and not chosen.program:
+            parser.error("run needs a script, or -m and a module")
+        return run.run(chosen.program, chosen.module, full_traceback=chosen.full_traceback)
+    if chosen.command == "doctor":
+        print(doctor.report())
+        return 0
+    parser.print_help()
+    return 2
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(prog="fakel", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"fakel {version()}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    running = commands.add_parser(
+        "run",
+        help="run a script with torch being fakel",
+        description=RUN_DESCRIPTION,
+        usage="fakel run [--full-traceback] (script.py | -m module) [arguments ...]",
+    )
+    running.add_argument(
+        "--full-traceback", action="store_true", help="show fakel's own lines in tracebacks too"
+    )
+    running.add_argument(
+        "-m", dest="module", nargs=argparse.REMAINDER, metavar="module", help="run a module"
+    )
+    running.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    commands.add_parser("doctor", help="show what fakel found on this machine")
+    return parser
+
+
+def version() -> str:
+    """fakel's own version (`torch.__version__` is that of the PyTorch it follows)."""
+    try:
+        return importlib.metadata.version("fakel")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown (not installed)"

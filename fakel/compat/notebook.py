@@ -1,0 +1,17 @@
+"""`%load_ext fakel`: the aliases in a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fakel.compat import alias
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext fakel` calls: from now on `import torch` gives fakel."""
+    alias.install()
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext fakel` calls."""
+    alias.uninstall()
