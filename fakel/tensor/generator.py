@@ -191,3 +191,13 @@ class Generator:
     def keep_next_normal(self, value: float) -> None:
         """Keeps the second number of a pair for the next call."""
         self._next_normal = value
+
+
+def _default() -> Generator:
+    generator = Generator()
+    generator.seed()
+    return generator
+
+
+# what random numbers are drawn from when no generator is named
+default_generator = _default()

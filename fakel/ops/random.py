@@ -1,0 +1,522 @@
+"""New random tensors: ``rand``, ``randn``, ``randint``, ``randperm``, and those like another.
+
+The streams are those of PyTorch on a CPU: see ``fakel/tensor/sampling.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fakel.autograd.modes import state
+from fakel.interpreter import narrow
+from fakel.ops.checks import check_tensor
+from fakel.ops.declare import function
+from fakel.ops.inplace import check_writable
+from fakel.ops.random_fill import (
+    check_dtype,
+    chosen_generator,
+    fill,
+    in_memory_order,
+    integer_values,
+    normal_values,
+    uniform_values,
+)
+from fakel.tensor import Size, Tensor, dtype, dtypes, get_default_dtype, sampling
+from fakel.tensor.device import check_device
+from fakel.tensor.generator import default_generator
+
+_PYTHON_TYPES = {
+    float: dtypes.float64,
+    int: dtypes.int64,
+    bool: dtypes.bool_,
+    complex: dtypes.complex128,
+}
+
+# -------------------------------------------------------------------- new tensors
+
+
+class Options:
+    """The arguments that all functions which make a tensor have in common."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: Any,
+        default: dtype,
+        out: Any,
+        layout: Any,
+        device: Any,
+        requires_grad: bool,
+        pin_memory: bool = False,
+    ) -> None:
+        kind = _PYTHON_TYPES.get(kind, kind)
+        if kind is not None and not isinstance(kind, dtype):
+            raise TypeError(
+                f"{name}(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}"
+            )
+        if out is not None:
+            if not isinstance(out, Tensor):
+                found = type(out).__name__
+                raise TypeError(f"{name}(): argument 'out' must be Tensor, not {found}")
+            if kind not in (None, out.dtype):
+                raise RuntimeError(
+                    f"dtype {kind.letter} does not match dtype of out parameter "
+                    f"({out.dtype.letter})"
+                )
+            kind = out.dtype
+        if layout is not None and str(layout) != "torch.strided":
+            raise NotImplementedError(f"{name}() makes strided tensors only, not {layout}")
+        if pin_memory:
+            raise RuntimeError(
+                "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory "
+                "allocator is available on this system."
+            )
+        check_device(device)
+        self.dtype: dtype = default if kind is None else kind
+        if requires_grad and not (self.dtype.is_floating_point or self.dtype.is_complex):
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
+        self.out = out
+        self.requires_grad = requires_grad
+
+    def check_out(self) -> None:
+        """Refuses ``out=`` tensors that must not be written, before anything is drawn."""
+        if self.out is not None:
+            check_writable(self.out)
+
+    def tensor(self, flat: np.ndarray, shape: Sequence[int]) -> Tensor:
+        """The drawn numbers as a new tensor, or written into ``out``."""
+        out = self.out
+        if out is not None:
+            if out._shape != tuple(shape):
+                out.resize_(shape)
+            fill(out, flat, "RandomBackward0")
+            return out  # type: ignore[no-any-return]
+        return made(flat.reshape(shape), self.dtype, self.requires_grad)
+
+
+def made(array: np.ndarray, kind: dtype, requires_grad: bool = False) -> Tensor:
+    """A new tensor of freshly drawn numbers."""
+    result = Tensor._from_array(array, kind)
+    if requires_grad:
+        result.requires_grad = True
+    if state.inference:
+        result._storage.inference = True
+    return result
+
+
+def shape_argument(name: str, sizes: Any, unpacked: bool, position: int = 1) -> Size:
+    """A shape from ``(2, 3)`` as one argument or, ``unpacked``, from ``2, 3`` as several."""
+    if unpacked and len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    elif unpacked and sizes and not _is_integer(sizes[0]):
+        if len(sizes) > 1 and isinstance(sizes[0], (tuple, list)):
+            got = ", ".join(type(size).__name__ for size in sizes)
+            raise TypeError(f"{name}() received an invalid combination of arguments - got ({got})")
+        sizes = sizes[0]
+    if not isinstance(sizes, (tuple, list)):
+        where = f" (position {position})" if position else ""
+        raise TypeError(
+            f"{name}(): argument 'size'{where} must be tuple of ints, not {type(sizes).__name__}"
+        )
+    for index, size in enumerate(sizes):
+        if not hasattr(size, "__index__"):
+            raise TypeError(
+                f"{name}(): argument 'size' failed to unpack the object at pos {index + 1} with "
+                f'error "type must be tuple of ints,but got {type(size).__name__}"'
+            )
+    shape = Size(size.__index__() for size in sizes)
+    for size in shape:
+        if size < 0:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {size}: {list(shape)}"
+            )
+    return shape
+
+
+def _is_integer(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def integer_argument(name: str, argument: str, position: int, value: Any) -> int:
+    """An int from an argument that must be one."""
+    if not _is_integer(value):
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be int, not "
+            f"{type(value).__name__}"
+        )
+    integer: int = value.__index__()
+    if not -(1 << 63) <= integer < 1 << 63:
+        raise ValueError("Overflow when unpacking long long")
+    return integer
+
+
+def _sizes(name: str, positional: tuple[Any, ...], size: Any) -> Size:
+    if size is not None and not positional:
+        return shape_argument(name, size, unpacked=False, position=0)
+    if size is not None or not positional:
+        got = ", ".join(type(value).__name__ for value in positional)
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({got})")
+    return shape_argument(name, positional, unpacked=True)
+
+
+@function
+def rand(
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Numbers drawn evenly from [0, 1).
+
+    Args:
+        sizes: the shape, as several ints or one tuple (also by the name ``size``).
+        size: the shape by name.
+        generator: what the numbers are drawn from; the default generator for None.
+        out: a tensor to write into.
+        dtype: floating point or complex; the default dtype for None.
+        layout: strided, the only one there is.
+        device: the CPU.
+        requires_grad: whether the result requires a gradient.
+        pin_memory: must be False.
+    """
+    shape = _sizes("rand", sizes, size)
+    options = Options(
+        "rand", dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory
+    )
+    source = chosen_generator("rand", generator)
+    options.check_out()
+    return options.tensor(uniform_values(source, shape.numel(), 0.0, 1.0, options.dtype), shape)
+
+
+@function
+def randn(
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Numbers of the standard normal distribution.
+
+    The arguments are those of ``rand``.
+    """
+    shape = _sizes("randn", sizes, size)
+    options = Options(
+        "randn", dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory
+    )
+    source = chosen_generator("randn", generator)
+    options.check_out()
+    return options.tensor(normal_values(source, shape.numel(), 0.0, 1.0, options.dtype), shape)
+
+
+_MISSING: Any = object()
+
+
+def _arguments(name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+    """The values of ``(high, size)`` or ``(low, high, size)``, whichever was meant."""
+    for names in (("high", "size"), ("low", "high", "size")):
+        rest = names[len(positional) :]
+        sized = len(positional) < len(names) or isinstance(positional[-1], (tuple, list))
+        if len(positional) <= len(names) and set(rest) == set(named) and sized:
+            values = [*positional, *(named[each] for each in rest)]
+            return [0, *values] if len(values) == 2 else values
+    got = [type(value).__name__ for value in positional]
+    got += [f"{each}={type(value).__name__}" for each, value in named.items()]
+    raise TypeError(
+        f"{name}() received an invalid combination of arguments - got ({', '.join(got)})"
+    )
+
+
+@function
+def randint(
+    *arguments: Any,
+    low: Any = _MISSING,
+    high: Any = _MISSING,
+    size: Any = _MISSING,
+    generator: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Integers drawn evenly from [low, high).
+
+    ``randint(high, size)`` or ``randint(low, high, size)``.
+
+    Args:
+        arguments: the bounds and the shape, as above.
+        low: the lower bound by name.
+        high: the upper bound by name.
+        size: the shape by name.
+        generator: what the numbers are drawn from; the default generator for None.
+        out: a tensor to write into.
+        dtype: int64 for None.
+        layout: strided, the only one there is.
+        device: the CPU.
+        requires_grad: whether the result requires a gradient.
+        pin_memory: must be False.
+    """
+    named = {"low": low, "high": high, "size": size}
+    named = {name: value for name, value in named.items() if value is not _MISSING}
+    low, high, size = _arguments("randint", arguments, named)
+    start = integer_argument("randint", "low", 1, low)
+    stop = integer_argument("randint", "high", 2 if len(arguments) > 2 else 1, high)
+    shape = shape_argument("randint", size, unpacked=False, position=3 if len(arguments) > 2 else 2)
+    options = Options(
+        "randint", dtype, dtypes.int64, out, layout, device, requires_grad, pin_memory
+    )
+    source = chosen_generator("randint", generator)
+    options.check_out()
+    values = integer_values(source, shape.numel(), start, stop, options.dtype)
+    return options.tensor(values, shape)
+
+
+@function
+def randperm(
+    n: int,
+    *,
+    generator: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = dtypes.int64,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """The numbers from 0 to n - 1 in random order.
+
+    Args:
+        n: how many.
+        generator: what the order is drawn from; the default generator for None.
+        out: a tensor to write into.
+        dtype: of the result.
+        layout: strided, the only one there is.
+        device: the CPU.
+        requires_grad: whether the result requires a gradient.
+        pin_memory: must be False.
+    """
+    count = integer_argument("randperm", "n", 1, n)
+    wanted = None if out is not None and dtype is dtypes.int64 else dtype
+    options = Options(
+        "randperm", wanted, dtypes.int64, out, layout, device, requires_grad, pin_memory
+    )
+    source = chosen_generator("randperm", generator)
+    kind = options.dtype
+    if count < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {count}: [{count}]")
+    if kind.is_floating_point:
+        most = (1 << sampling.DIGITS[kind.name]) + 1
+        if count > most and kind is not dtypes.bfloat16:
+            raise RuntimeError(f"n cannot be greater than {most} for {kind.letter} type.")
+    else:
+        check_dtype("randperm", kind, "uint8", "int8", "int16", "int32", "int64")
+        # PyTorch converts n itself, so that 256 is too much for uint8's 0 to 255 only beyond that
+        if count - (kind is dtypes.uint8) > int(np.iinfo(kind.storage).max):
+            raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow")
+    options.check_out()
+    order = sampling.permutation(source, count)
+    if kind.itemsize < 4 and kind.is_floating_point:
+        order = order.astype(np.float32)
+    return options.tensor(narrow(order, kind), (count,))
+
+
+# -------------------------------------------------------------------- new tensors like others
+
+
+def _like(
+    name: str,
+    input: Any,
+    kind: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    pin_memory: bool,
+    memory_format: Any,
+) -> tuple[Options, tuple[int, ...] | None]:
+    """The options, and the strides of the result where they are the input's own."""
+    check_tensor(name, "input", 1, input)
+    options = Options(name, kind, input.dtype, None, layout, device, requires_grad, pin_memory)
+    if memory_format is not None and str(memory_format) not in (
+        "torch.preserve_format",
+        "torch.contiguous_format",
+    ):
+        raise RuntimeError(
+            f"{name}() keeps the memory format or makes it contiguous, not {memory_format}"
+        )
+    kept = str(memory_format) != "torch.contiguous_format"
+    return options, input._strides if kept and _is_dense(input) else None
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether the elements fill their memory without gaps, in whatever order."""
+    if tensor._strides is None:
+        return True
+    step = 1
+    for stride, size in sorted(zip(tensor._strides, tensor._shape, strict=True)):
+        if size != 1:
+            if stride != step:
+                return False
+            step *= size
+    return True
+
+
+def _made_like(
+    input: Tensor,
+    options: Options,
+    flat: np.ndarray,
+    strides: tuple[int, ...] | None,
+) -> Tensor:
+    if strides is None:
+        return made(flat.reshape(input._shape), options.dtype, options.requires_grad)
+    memory = made(flat, options.dtype)
+    result = memory._strided_alias(input._shape, strides, 0)
+    if options.requires_grad:
+        result.requires_grad = True
+    return result
+
+
+@function
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Numbers drawn evenly from [0, 1), as many as the input has elements.
+
+    Args:
+        input: a tensor that gives the shape, and unless told otherwise dtype and strides.
+        generator: what the numbers are drawn from; the default generator for None.
+        dtype: the input's for None.
+        layout: strided, the only one there is.
+        device: the CPU.
+        requires_grad: whether the result requires a gradient.
+        pin_memory: must be False.
+        memory_format: whether the input's strides are kept (the default) or not.
+    """
+    options, strides = _like(
+        "rand_like", input, dtype, layout, device, requires_grad, pin_memory, memory_format
+    )
+    source = chosen_generator("rand_like", generator)
+    values = uniform_values(source, input.numel(), 0.0, 1.0, options.dtype)
+    return _made_like(input, options, values, strides)
+
+
+@function
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Numbers of the standard normal distribution, as many as the input has elements.
+
+    The arguments are those of ``rand_like``.
+    """
+    options, strides = _like(
+        "randn_like", input, dtype, layout, device, requires_grad, pin_memory, memory_format
+    )
+    source = chosen_generator("randn_like", generator)
+    values = normal_values(source, input.numel(), 0.0, 1.0, options.dtype, blocks=strides is None)
+    return _made_like(input, options, values, strides)
+
+
+@function
+def randint_like(
+    input: Tensor,
+    *bounds: Any,
+    low: Any = _MISSING,
+    high: Any = _MISSING,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Integers drawn evenly from [low, high), as many as the input has elements.
+
+    ``randint_like(input, high)`` or ``randint_like(input, low, high)``; the bounds have the names
+    ``low`` and ``high``. The other arguments are those of ``rand_like``.
+    """
+    named = {"low": low, "high": high}
+    named = {name: value for name, value in named.items() if value is not _MISSING}
+    start, stop, _ = _arguments("randint_like", bounds, {**named, "size": ()})
+    options, strides = _like(
+        "randint_like", input, dtype, layout, device, requires_grad, pin_memory, memory_format
+    )
+    start = integer_argument("randint_like", "low", 2, start)
+    stop = integer_argument("randint_like", "high", 3, stop)
+    source = chosen_generator("randint_like", generator)
+    values = integer_values(source, input.numel(), start, stop, options.dtype)
+    return _made_like(input, options, values, strides)
+
+
+# -------------------------------------------------------------------- for layers
+
+
+def bernoulli_mask(
+    shape: Sequence[int],
+    probability_of_one: float,
+    dtype: dtype,
+    strides: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Ones and zeros as dropout draws them, as an array in storage dtype.
+
+    Args:
+        shape: of the mask.
+        probability_of_one: the probability that an element is kept.
+        dtype: of the mask.
+        strides: those of the tensor that is masked, whose memory order decides the order of draws;
+            None for a contiguous one.
+    """
+    count = int(np.prod(shape, dtype=np.int64))
+    flat = narrow(sampling.bernoulli(default_generator, count, probability_of_one), dtype)
+    return in_memory_order(flat, shape, strides)
+
+
+def negative_slopes(values: np.ndarray, lower: float, upper: float, dtype: dtype) -> np.ndarray:
+    """The factors of ``rrelu``: random for elements that are not positive, 1 for the others.
+
+    Args:
+        values: the elements, in compute dtype. Those that are not positive draw, in order.
+        lower: the smallest factor.
+        upper: the largest factor.
+        dtype: of the elements.
+
+    Returns:
+        An array of the elements' shape, in storage dtype.
+    """
+    negative = values.reshape(-1) <= 0
+    factors = np.ones(values.size)
+    factors[negative] = sampling.uniform(
+        default_generator, int(negative.sum()), lower, upper, dtypes.float64
+    )
+    return narrow(factors.reshape(values.shape), dtype)
