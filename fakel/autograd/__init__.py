@@ -1,0 +1,32 @@
+"""Automatic differentiation: the tape, ``backward`` and ``grad``, grad modes, custom functions."""
+
+from fakel.autograd import anomaly, function, graph, methods
+from fakel.autograd.anomaly import detect_anomaly, set_detect_anomaly
+from fakel.autograd.backward import backward, grad
+from fakel.autograd.function import Function
+from fakel.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+
+__all__ = [
+    "Function",
+    "anomaly",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "function",
+    "grad",
+    "graph",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "methods",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]

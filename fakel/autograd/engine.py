@@ -1,0 +1,223 @@
+"""Runs backward nodes in reverse order of recording and adds up what reaches each of them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+from fakel.autograd.anomaly import anomaly, warn_with_forward_stack
+from fakel.autograd.modes import set_grad_enabled, state
+from fakel.autograd.tape import FREED, Backward
+from fakel.graph import begin_backward
+from fakel.tensor import Tensor
+
+
+def run(
+    roots: Sequence[tuple[Any, Tensor]],
+    keep_graph: bool,
+    create_graph: bool,
+    targets: Sequence[Any] | None,
+    accumulate: bool,
+) -> dict[int, Tensor]:
+    """Walks the tape from the roots.
+
+    Args:
+        roots: pairs of an edge (see ``edge_of``) and the gradient that enters there.
+        keep_graph: keep what was saved, so that the tape can be walked again.
+        create_graph: record the walk itself.
+        targets: the edges whose gradients are wanted, None for all leaves.
+        accumulate: add gradients to the leaves' (or targets') ``grad``.
+
+    Returns:
+        the gradient of each target, by its position in ``targets``.
+    """
+    begin_backward()
+    wanted = None if targets is None else {_key(edge): i for i, edge in enumerate(targets)}
+    dependencies = _count_dependencies([edge for edge, _ in roots])
+    useful = None if wanted is None else _leading_to(dependencies, wanted)
+    buffers: dict[Any, list[Tensor | None]] = {}
+    captured: dict[int, Tensor] = {}
+    leaves: dict[int, tuple[Tensor, Tensor]] = {}
+    ready: list[tuple[int, int, Backward]] = []
+
+    def deliver(edge: Any, grad: Tensor) -> None:
+        if isinstance(edge, Tensor):
+            key = id(edge)
+            known = leaves.get(key)
+            leaves[key] = (edge, grad if known is None else known[1] + grad)  # type: ignore[operator]
+            return
+        node, index = edge
+        buffer = buffers.setdefault(node, [None] * len(node.outputs))
+        buffer[index] = grad if buffer[index] is None else buffer[index] + grad  # type: ignore[operator]
+
+    with set_grad_enabled(create_graph):
+        for edge, grad in roots:
+            deliver(edge, grad)
+        for node in dependencies:
+            if not dependencies[node]:
+                heapq.heappush(ready, (-node.sequence, id(node), node))
+        while ready:
+            node = heapq.heappop(ready)[2]
+            grads = buffers.pop(node, None)
+            results: Sequence[Tensor | None] = ()
+            if grads is not None:
+                grads = _after_tensor_hooks(node, grads)
+                if wanted is not None:
+                    for index, grad in enumerate(grads):
+                        position = wanted.get((id(node), index))
+                        if position is not None and grad is not None:
+                            captured[position] = grad
+                if useful is None or node in useful:
+                    results = _pull_back(node, grads, keep_graph)
+            for position, edge in enumerate(node.edges):
+                if edge is None:
+                    continue
+                if position < len(results) and results[position] is not None:
+                    deliver(edge, results[position])  # type: ignore[arg-type]
+                if not isinstance(edge, Tensor):
+                    dependencies[edge[0]] -= 1
+                    if not dependencies[edge[0]]:
+                        heapq.heappush(ready, (-edge[0].sequence, id(edge[0]), edge[0]))
+        for leaf, grad in leaves.values():
+            _finish_leaf(leaf, grad, wanted, captured, accumulate, create_graph)
+    return captured
+
+
+def _key(edge: Any) -> Any:
+    return (id(edge), None) if isinstance(edge, Tensor) else (id(edge[0]), edge[1])
+
+
+def _count_dependencies(edges: list[Any]) -> dict[Backward, int]:
+    """How many recorded uses each node's outputs have among the nodes that can be reached."""
+    counts: dict[Backward, int] = {}
+    stack = []
+    for edge in edges:
+        if not isinstance(edge, Tensor) and edge[0] not in counts:
+            counts[edge[0]] = 0
+            stack.append(edge[0])
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is None or isinstance(edge, Tensor):
+                continue
+            node = edge[0]
+            if node not in counts:
+                counts[node] = 0
+                stack.append(node)
+            counts[node] += 1
+    return counts
+
+
+def _leading_to(nodes: dict[Backward, int], wanted: dict[Any, int]) -> set[Backward]:
+    """The nodes from which a wanted edge can be reached; inputs are always older than results."""
+    useful: set[Backward] = set()
+    for node in sorted(nodes, key=lambda node: node.sequence):
+        for edge in node.edges:
+            if edge is not None and (_key(edge) in wanted or (not isinstance(edge, Tensor) and edge[0] in useful)):
+                useful.add(node)
+                break
+    return useful
+
+
+def _after_tensor_hooks(node: Backward, grads: list[Tensor | None]) -> list[Tensor | None]:
+    for index, hooks in node.tensor_hooks.items():
+        grad = grads[index]
+        if grad is not None:
+            grads[index] = call_tensor_hooks(hooks, grad)
+    for hook in tuple(node.prehooks.values()):
+        replaced = hook(tuple(grads))
+        if replaced is not None:
+            grads = list(replaced) if isinstance(replaced, tuple) else [replaced]
+    for index, reference in node.retained.items():
+        tensor, grad = reference(), grads[index]
+        if tensor is not None and grad is not None:
+            known = tensor._grad
+            tensor._grad = grad if known is None else known + grad
+    return grads
+
+
+def call_tensor_hooks(hooks: dict[int, Any], grad: Tensor) -> Tensor:
+    """The gradient after the hooks of a tensor; each may return a replacement."""
+    for hook in tuple(hooks.values()):
+        replaced = hook(grad)
+        if replaced is None:
+            continue
+        if not isinstance(replaced, Tensor):
+            raise TypeError(
+                f"expected Variable, but hook returned '{type(replaced).__name__}'"
+            )
+        if replaced._shape != grad._shape:
+            raise RuntimeError(
+                f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value"
+            )
+        grad = replaced
+    return grad
+
+
+def _pull_back(node: Backward, grads: list[Tensor | None], keep_graph: bool) -> Sequence[Tensor | None]:
+    if node.freed:
+        raise RuntimeError(FREED)
+    try:
+        results = node.pullback(tuple(grads))
+    except Exception:
+        if anomaly.enabled:
+            warn_with_forward_stack(node)
+        raise
+    if anomaly.enabled and anomaly.check_nan:
+        for index, grad in enumerate(results):
+            if grad is not None and bool((grad != grad).any()):
+                warn_with_forward_stack(node)
+                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {index}th output.")
+    for hook in tuple(node.hooks.values()):
+        replaced = hook(tuple(results), tuple(grads))
+        if replaced is not None:
+            results = replaced if isinstance(replaced, tuple) else (replaced,)
+    if not keep_graph:
+        node.free()
+    return results
+
+
+def _finish_leaf(
+    leaf: Tensor,
+    grad: Tensor,
+    wanted: dict[Any, int] | None,
+    captured: dict[int, Tensor],
+    accumulate: bool,
+    create_graph: bool,
+) -> None:
+    position = None if wanted is None else wanted.get((id(leaf), None))
+    if wanted is not None and position is None:
+        return
+    if leaf._hooks is not None:
+        grad = call_tensor_hooks(leaf._hooks.before, grad)
+    if position is not None:
+        captured[position] = grad
+    if not accumulate:
+        return
+    accumulate_into(leaf, grad, create_graph)
+    if leaf._hooks is not None:
+        for hook in tuple(leaf._hooks.after.values()):
+            hook(leaf)
+
+
+def accumulate_into(tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
+    """Adds a gradient to ``tensor.grad``, in place when the gradient's own graph is not recorded."""
+    known = tensor._grad
+    if known is None:
+        tensor._grad = grad if create_graph and state.enabled else _of_its_own(grad)
+    elif create_graph:
+        tensor._grad = known + grad  # type: ignore[operator]
+    else:
+        known.add_(grad)  # type: ignore[attr-defined]
+
+
+def _of_its_own(grad: Tensor) -> Tensor:
+    """The gradient in a storage that nothing else writes; shares the value until then."""
+    if grad._strides is None and not grad._offset and grad._shape.numel() == grad._storage.length:
+        alias = Tensor._from_node(grad._node())
+        if alias._shape != grad._shape:
+            raise AssertionError("a contiguous tensor reads as a node of its own shape")
+        return alias
+    return grad.clone()  # type: ignore[attr-defined, no-any-return]
+
+

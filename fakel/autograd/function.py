@@ -1,0 +1,198 @@
+"""User-defined differentiable operations: ``torch.autograd.Function``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from fakel.autograd.modes import no_grad, set_grad_enabled, state
+from fakel.autograd.tape import FREED, Backward, SavedTensor, attach
+from fakel.tensor import Tensor
+
+
+class FunctionCtx:
+    """What ``forward`` leaves for ``backward``; attributes may be set freely."""
+
+    def __init__(self) -> None:
+        self._to_save: tuple[Tensor | None, ...] = ()
+        self._saved: list[SavedTensor | None] = []
+        self._freed = False
+        self._node: Backward | None = None
+        self._dirty: tuple[Tensor, ...] = ()
+        self._non_differentiable: tuple[Tensor, ...] = ()
+        self._materialize = True
+        self.needs_input_grad: tuple[bool, ...] = ()
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keeps tensors for backward; overwriting them in between is detected."""
+        self._to_save = tensors
+
+    save_for_forward = save_for_backward
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Says which inputs ``forward`` changed in place."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Says which outputs have no gradient."""
+        self._non_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether gradients that do not exist come as zeros (the default) or as None."""
+        self._materialize = value
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """The tensors that were saved.
+
+        Raises:
+            RuntimeError: when one was overwritten since, or all were freed by an earlier backward.
+        """
+        if self._freed:
+            raise RuntimeError(FREED)
+        if self._node is None:
+            return self._to_save
+        return tuple(None if s is None else s.unpack(self._node) for s in self._saved)
+
+
+class _FunctionBackward(Backward):
+    def __init__(self, cls: type[Function], context: FunctionCtx, inputs: list[Tensor | None]) -> None:
+        super().__init__(cls.__name__ + "Backward", inputs)
+        self.function = cls
+        self.context = context
+
+    def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        context = self.context
+        if context._materialize:
+            grads = tuple(
+                Tensor._zeros(shape, dtype) if grad is None else grad  # type: ignore[attr-defined]
+                for grad, (shape, dtype) in zip(grads, self.outputs, strict=True)
+            )
+        results = self.function.backward(context, *grads)
+        if not isinstance(results, tuple):
+            results = (results,)
+        count = len(self.edges)
+        if len(results) > count and any(extra is not None for extra in results[count:]):
+            raise RuntimeError(
+                f"function {self.title} returned an incorrect number of gradients (expected {count}, "
+                f"got {len(results)})"
+            )
+        if len(results) < count:
+            raise RuntimeError(
+                f"function {self.title} returned an incorrect number of gradients (expected {count}, "
+                f"got {len(results)})"
+            )
+        return tuple(results[:count])
+
+    def free(self) -> None:
+        super().free()
+        self.context._freed = True
+        self.context._saved = []
+
+
+class Function:
+    """A differentiable operation given by its own ``forward`` and ``backward``.
+
+    Subclasses define the static methods ``forward(ctx, *args)`` (or ``forward(*args)`` together with
+    ``setup_context(ctx, inputs, output)``) and ``backward(ctx, *grads)``, and are called with
+    ``apply``.
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Computes the results."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Leaves in ``ctx`` what backward needs."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Returns the gradient of each argument of ``forward``, None where there is none."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to "
+            "use it with backward mode AD."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Runs ``forward`` and ties its results to ``backward``."""
+        context = FunctionCtx()
+        inputs = [arg if isinstance(arg, Tensor) else None for arg in args]
+        context.needs_input_grad = tuple(t is not None and t.requires_grad for t in inputs)
+        tracked = state.enabled and any(context.needs_input_grad)
+        node = _FunctionBackward(cls, context, inputs) if tracked else None
+        with no_grad():
+            if cls.setup_context is Function.setup_context:
+                output = cls.forward(context, *args)
+            else:
+                output = cls.forward(*args)
+                cls.setup_context(context, args, output)
+        outputs = output if isinstance(output, (tuple, list)) else (output,)
+        if node is not None:
+            results = [
+                _tie(value, node, context, inputs) if isinstance(value, Tensor) else value
+                for value in outputs
+            ]
+            context._node = node
+            context._saved = [
+                None if t is None else SavedTensor(t, any(t is r for r in results))
+                for t in (_same(t, outputs, results) for t in context._to_save)
+            ]
+            context._to_save = ()
+            outputs = results
+        if isinstance(output, (tuple, list)):
+            return tuple(outputs)
+        return outputs[0]
+
+
+def _same(tensor: Tensor | None, outputs: Any, results: list[Any]) -> Tensor | None:
+    """The result that stands for a saved output."""
+    for before, after in zip(outputs, results, strict=True):
+        if before is tensor and tensor is not None:
+            return after  # type: ignore[no-any-return]
+    return tensor
+
+
+def _tie(value: Tensor, node: Backward, context: FunctionCtx, inputs: list[Tensor | None]) -> Tensor:
+    if any(value is t for t in context._non_differentiable):
+        return value
+    if not (value.is_floating_point() or value.is_complex()):
+        return value
+    dirty = any(value is t for t in context._dirty)
+    if not dirty and any(value is t for t in inputs):
+        value = value._alias()
+    if dirty and value._requires_grad and value._grad_fn is None:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    return attach(value, node)
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a ``backward`` that cannot be differentiated itself."""
+
+    @functools.wraps(backward)
+    def wrapper(ctx: Any, *grads: Any) -> Any:
+        with set_grad_enabled(False):
+            results = backward(ctx, *grads)
+        if not (state.enabled and any(isinstance(g, Tensor) and g.requires_grad for g in grads)):
+            return results
+        many = results if isinstance(results, tuple) else (results,)
+        refused = tuple(_refusing(r) if isinstance(r, Tensor) else r for r in many)
+        return refused if isinstance(results, tuple) else refused[0]
+
+    return wrapper
+
+
+class _Refuse(Backward):
+    def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
+
+
+def _refusing(tensor: Tensor) -> Tensor:
+    alias = tensor._alias()
+    return attach(alias, _Refuse("DelayedErrorBackward", ()))

@@ -1,0 +1,214 @@
+"""The tape: backward nodes, the tensors they saved, and how results are tied to them."""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fakel.autograd.anomaly import anomaly
+from fakel.tensor import Storage, Tensor
+
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they "
+    "have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
+
+_sequence = itertools.count()
+
+
+class SavedTensor:
+    """A tensor kept for backward, with the version that its storage had.
+
+    A result of the node that saves it is kept without its tie to that node, which would be a cycle.
+    """
+
+    __slots__ = ("is_result", "output_index", "packed", "storage", "tensor", "version")
+
+    def __init__(self, tensor: Tensor, is_result: bool) -> None:
+        if tensor._storage.inference:
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+                "inference mode in computation tracked by autograd. To work around this, you can make a "
+                "clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead "
+                "of `torch.inference_mode()`."
+            )
+        self.is_result = is_result
+        self.output_index = tensor._output_index
+        self.storage: Storage = tensor._storage
+        self.version = tensor._storage.version
+        self.packed: tuple[Any, Callable[[Any], Tensor]] | None = None
+        hooks = saved_tensor_hooks
+        if hooks:
+            pack, unpack = hooks[-1]
+            self.packed = (pack(tensor.detach() if is_result else tensor), unpack)  # type: ignore[attr-defined]
+            self.tensor: Tensor | None = None
+        else:
+            self.tensor = tensor._alias() if is_result else tensor
+
+    def move(self, old: Storage, new: Storage) -> None:
+        """Follows a result that an in-place operation wrote into another storage."""
+        if self.storage is old and self.tensor is not None:
+            self.storage, self.version = new, new.version
+
+    def unpack(self, owner: Backward) -> Tensor:
+        """The tensor, or the error that it was overwritten or freed since."""
+        if self.packed is not None:
+            value, unpack = self.packed
+            return unpack(value)
+        tensor = self.tensor
+        assert tensor is not None
+        if self.storage.version != self.version:
+            raise RuntimeError(self._overwritten(tensor, owner))
+        if self.is_result:
+            alias = tensor._alias()
+            alias._grad_fn = owner
+            alias._output_index = self.output_index
+            return alias
+        return tensor
+
+    def _overwritten(self, tensor: Tensor, owner: Backward) -> str:
+        made_by = owner if self.is_result else tensor._grad_fn
+        which = f", which is output {self.output_index} of {made_by.name()}," if made_by is not None else ""
+        kind = f"torch.{tensor.dtype.letter}Tensor"
+        hint = (
+            "Hint: the backtrace further above shows the operation that failed to compute its gradient. "
+            "The variable in question was changed in there or anywhere later. Good luck!"
+            if anomaly.enabled
+            else "Hint: enable anomaly detection to find the operation that failed to compute its "
+            "gradient, with torch.autograd.set_detect_anomaly(True)."
+        )
+        return (
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: [{kind} {list(tensor._shape)}]{which} is at version {self.storage.version}; "
+            f"expected version {self.version} instead. {hint}"
+        )
+
+
+# the (pack, unpack) pairs of `saved_tensors_hooks` that are in force
+saved_tensor_hooks: list[tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]] = []
+
+
+class Backward:
+    """The record of one operation: turns gradients of its outputs into gradients of its inputs.
+
+    ``edges`` leads to where each input came from: a leaf tensor, a pair of another backward node and
+    the index of its output, or None. Subclasses implement ``pullback``.
+    """
+
+    def __init__(self, title: str, inputs: Iterable[Tensor | None]) -> None:
+        self.title = title
+        self.sequence = next(_sequence)
+        self.edges = [edge_of(tensor) for tensor in inputs]
+        self.outputs: list[tuple[Any, Any]] = []  # (shape, dtype) of each output
+        self.freed = False
+        self.metadata: dict[Any, Any] = {}
+        self.hooks: dict[int, Callable[..., Any]] = {}
+        self.prehooks: dict[int, Callable[..., Any]] = {}
+        self.tensor_hooks: dict[int, dict[int, Callable[[Tensor], Any]]] = {}
+        self.retained: dict[int, Any] = {}
+        self.stack = traceback.format_stack()[:-3] if anomaly.enabled else None
+
+    def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        """The gradients of the inputs, None where there is none."""
+        raise NotImplementedError
+
+    def free(self) -> None:
+        """Lets go of what was saved."""
+        self.freed = True
+
+    def name(self) -> str:
+        """PyTorch's name of the node, "MulBackward0"."""
+        return self.title
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that this one hands gradients to, with the index of their output."""
+        return tuple(
+            (None, 0) if edge is None else (AccumulateGrad(edge), 0) if isinstance(edge, Tensor) else edge
+            for edge in self.edges
+        )
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls ``hook(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces the
+        inputs' gradients."""
+        return RemovableHandle(self.hooks, hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls ``hook(grad_outputs)`` before this node runs; what it returns replaces them."""
+        return RemovableHandle(self.prehooks, hook)
+
+    def __repr__(self) -> str:
+        return f"<{self.title} object at {hex(id(self))}>"
+
+
+class AccumulateGrad:
+    """How ``next_functions`` shows a leaf."""
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+        self.next_functions: tuple[Any, ...] = ()
+
+    def name(self) -> str:
+        """PyTorch's name of the node."""
+        return "torch::autograd::AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {hex(id(self))}>"
+
+
+class RemovableHandle:
+    """What registering a hook returns: ``remove()`` takes the hook away again."""
+
+    _keys = itertools.count()
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self.id = next(self._keys)
+        self._hooks = hooks
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Takes the hook away."""
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+def edge_of(tensor: Tensor | None) -> Any:
+    """Where a tensor's gradient goes: None, the tensor itself for a leaf, else its node and index."""
+    if tensor is None:
+        return None
+    node = tensor._backward_node()
+    if node is not None:
+        return node, tensor._output_index
+    return tensor if tensor._requires_grad else None
+
+
+def attach(result: Tensor, node: Backward) -> Tensor:
+    """Makes ``result`` the next output of ``node``."""
+    result._grad_fn = node
+    result._output_index = len(node.outputs)
+    node.outputs.append((result._shape, result._storage.dtype))
+    return result
+
+
+class Pullback(Backward):
+    """A backward node given by a function of one gradient, for operations with one input.
+
+    The function holds only shapes and numbers, so there is nothing to free.
+    """
+
+    def __init__(self, title: str, input: Tensor, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(title, (input,))
+        self.function = function
+
+    def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        grad = grads[0]
+        return (None if grad is None else self.function(grad),)

@@ -1,0 +1,20 @@
+"""The graph: nodes, recording, flushing."""
+
+from fakel.graph.node import COPY, OUTPUT, VALUE, VIEW, WRITE, Node, Operator, leaf, strided
+from fakel.graph.record import begin_backward, computed, flush, record
+
+__all__ = [
+    "COPY",
+    "OUTPUT",
+    "VALUE",
+    "VIEW",
+    "WRITE",
+    "Node",
+    "Operator",
+    "begin_backward",
+    "computed",
+    "flush",
+    "leaf",
+    "record",
+    "strided",
+]

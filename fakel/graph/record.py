@@ -1,0 +1,152 @@
+"""Recording nodes and flushing them: nothing is computed until somebody looks.
+
+A flush runs everything that was recorded and that somebody still refers to, in the order in which it
+was recorded. Reference counts tell who still refers to a node, so recording costs nothing for it:
+a node that is referred to by nodes of the program only is an intermediate, one that nobody refers to
+is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+from typing import Any, Protocol
+
+from fakel.graph.node import FAILED, Node, Operator
+from fakel.interpreter import Interpreter
+
+# Recording more than this flushes by itself, so that loops without any flush point stay bounded.
+PENDING_NODES = 4000
+PENDING_BYTES = 2 << 30
+
+
+class Executor(Protocol):
+    """What runs a program. ``run`` computes the nodes in order and sets their values; it removes
+    computed nodes from the front of the list, so that after an error the rest is still there."""
+
+    def run(self, program: list[Node]) -> None: ...
+
+
+class _Recorder:
+    """The nodes recorded since the last flush, shared by all threads."""
+
+    def __init__(self) -> None:
+        self.pending: list[Node] = []
+        self.bytes = 0
+        self.backward_pending = False
+        self.lock = threading.RLock()
+        self.executor: Executor = Interpreter()
+
+
+_recorder = _Recorder()
+
+
+def _after_fork() -> None:
+    _recorder.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def record(
+    operator: Operator,
+    inputs: tuple[Node | None, ...],
+    parameters: dict[str, Any],
+    shape: Any,
+    dtype: Any,
+) -> Node:
+    """Records one use of an operator."""
+    node = Node(operator, inputs, parameters, shape, dtype)
+    recorder = _recorder
+    recorder.pending.append(node)
+    if type(dtype) is not tuple:
+        recorder.bytes += math.prod(shape) * dtype.itemsize
+    if len(recorder.pending) > PENDING_NODES or recorder.bytes > PENDING_BYTES:
+        flush()
+    return node
+
+
+def begin_backward() -> None:
+    """Flushes when an earlier backward is still pending: loops that update by hand then flush once an
+    iteration, always at the same place."""
+    if _recorder.backward_pending:
+        flush()
+    _recorder.backward_pending = True
+
+
+def flush() -> None:
+    """Computes everything that is recorded and that somebody still refers to."""
+    recorder = _recorder
+    if not recorder.pending:
+        return
+    with recorder.lock:
+        nodes, recorder.pending = recorder.pending, []
+        recorder.bytes = 0
+        recorder.backward_pending = False
+        program = _living(nodes)
+        del nodes
+        try:
+            recorder.executor.run(program)
+        except Exception as error:
+            _fail(program, error)
+            raise
+        finally:
+            # what an interruption left undone stays recorded
+            recorder.pending[:0] = program
+
+
+def _living(nodes: list[Node]) -> list[Node]:
+    """The nodes that are wanted, in order. Fills in ``uses`` and ``held``."""
+    wanted: list[Node] = []
+    while nodes:
+        node = nodes.pop()
+        references = sys.getrefcount(node) - _UNHELD - node.uses
+        if node.uses == 0 and references == 0:
+            node.inputs = ()
+            continue
+        node.held = references > 0
+        for source in node.inputs:
+            if source is not None and source.value is None:
+                source.uses += 1
+        wanted.append(node)
+    # the loop's last values would count as references in the next flush
+    wanted.reverse()
+    for node in wanted:
+        node.uses = 0
+    return wanted
+
+
+def _fail(program: list[Node], error: Exception) -> None:
+    """Takes the node that raised, and all that depend on it, out of the program."""
+    failed = {id(program[0])}
+    program[0].operator, program[0].parameters = FAILED, {"error": error}
+    for node in program[1:]:
+        if any(id(source) in failed for source in node.inputs):
+            failed.add(id(node))
+            node.operator, node.parameters, node.inputs = FAILED, {"error": error}, ()
+    program[0].inputs = ()
+    program[:] = [node for node in program if id(node) not in failed]
+
+
+def computed(node: Node) -> Any:
+    """The node's array; flushes when it is pending, raises what its computation raised."""
+    if node.value is None:
+        if node.operator is not FAILED:
+            flush()
+        if node.operator is FAILED:
+            raise node.parameters["error"]
+    return node.value
+
+
+def _measure_unheld() -> int:
+    """The references that ``_living`` sees on a node that nobody holds."""
+    nodes = [Node(FAILED, (), {}, (), None)]
+    while nodes:
+        node = nodes.pop()
+        return sys.getrefcount(node)
+    return 0
+
+
+_UNHELD = _measure_unheld()

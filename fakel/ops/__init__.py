@@ -1,0 +1,65 @@
+"""Every operator, one file a family; importing the package declares them all.
+
+The functions are attributes of the package: ``ops.exp``, ``ops.conv2d``, …
+"""
+
+import importlib
+import importlib.util
+from typing import Any
+
+from fakel.ops.declare import FUNCTIONS
+
+# in an order in which a family comes after those that it uses
+_FAMILIES = (
+    "conversion",
+    "views",
+    "filling",
+    "joining",
+    "arithmetic",
+    "pointwise",
+    "exponential",
+    "trigonometry",
+    "rounding",
+    "comparison",
+    "bitwise",
+    "complex",
+    "special",
+    "dunders",
+    "reduction",
+    "cumulative",
+    "statistics",
+    "sorting",
+    "creation",
+    "indexing",
+    "scatter",
+    "matmul",
+    "einsum",
+    "random",
+    "random_fill",
+    "random_distributions",
+    "convolution",
+    "pooling",
+    "adaptive_pooling",
+    "normalization",
+    "activation",
+    "softmax",
+    "loss",
+    "padding",
+    "dropout",
+    "embedding",
+    "linear",
+    "attention",
+    "recurrent",
+    "upsample",
+    "vision",
+)
+for _family in _FAMILIES:
+    if importlib.util.find_spec(f"fakel.ops.{_family}") is not None:
+        importlib.import_module(f"fakel.ops.{_family}")
+
+
+def __getattr__(name: str) -> Any:
+    for namespace in ("", "nn.functional"):
+        if name in FUNCTIONS.get(namespace, {}):
+            return FUNCTIONS[namespace][name]
+    raise AttributeError(f"module 'fakel.ops' has no attribute '{name}'")

@@ -1,0 +1,299 @@
+"""Copies, dtypes and memory: ``clone``, ``contiguous``, ``to``, ``copy_`` and their like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fakel.autograd.modes import state
+from fakel.graph import COPY
+from fakel.ops.declare import function, gradient, method, operator, primitive
+from fakel.ops.inplace import check_writable, store
+from fakel.ops.primitive import Primitive
+from fakel.tensor import Storage, Tensor, device, dtypes
+from fakel.tensor.device import check_device
+from fakel.tensor.dtypes import dtype
+from fakel.tensor.formats import MemoryFormat, contiguous_format, preserve_format
+from fakel.tensor.size import Size
+from fakel.tensor.size import is_contiguous as is_contiguous_geometry
+
+
+@primitive("to", "ToCopyBackward0")
+def _cast(input, *, target):  # noqa: A002
+    if input.dtype.kind == "c" and dtypes.by_name(target).compute.kind not in "cb":
+        input = input.real
+    if input.dtype.kind == "f" and dtypes.by_name(target).compute.kind in "iu":
+        return _to_integer(input, dtypes.by_name(target).compute)
+    return input.astype(dtypes.by_name(target).compute)
+
+
+def _to_integer(array: np.ndarray, target: np.dtype[Any]) -> np.ndarray:
+    # narrow integers wrap around as a cast through int64 does on x86
+    return array.astype(np.int64).astype(target) if target.itemsize < 8 else array.astype(target)
+
+
+gradient(_cast, input=lambda grad: grad)
+
+_copy = Primitive("copy", lambda input: input.copy(order="C"), "CloneBackward0")
+_copy.operator = COPY
+gradient(_copy, input=lambda grad: grad)
+
+
+def cast(input: Tensor, target: dtype) -> Tensor:  # noqa: A002
+    """The values in another dtype; the tensor itself when it has that dtype already."""
+    if input._storage.dtype is target:
+        return input
+    result: Tensor = _cast(input, dtype=target, target=target.name)
+    return result
+
+
+@operator(out=False)
+def clone(input: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Tensor:  # noqa: A002
+    """A copy in memory of its own; gradients pass through."""
+    return _copy(input)  # type: ignore[no-any-return]
+
+
+@method
+def contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) -> Tensor:
+    """The tensor itself when its elements follow each other in memory, else a copy that does.
+
+    fakel keeps one layout; ``channels_last`` is a hint for speed in PyTorch and changes nothing here.
+    """
+    return self if self.is_contiguous() else clone(self)
+
+
+@method
+def is_contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) -> bool:
+    """Whether elements follow each other in memory in row-major order."""
+    return self._strides is None or is_contiguous_geometry(self._shape, self._strides)
+
+
+@method
+def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The tensor in another dtype: ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``.
+
+    Args:
+        copy: make a copy even when nothing changes.
+        non_blocking: about transfers between devices; there is nothing to wait for here.
+    """
+    target, copy = parse_to(self, args, kwargs)
+    result = cast(self, self._storage.dtype if target is None else target)
+    return clone(self) if copy and result is self else result
+
+
+def parse_to(
+    tensor: Tensor | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[dtype | None, bool]:
+    """The dtype and ``copy`` flag of the arguments that ``Tensor.to`` and ``Module.to`` take."""
+    known = dict(kwargs)
+    positional = list(args)
+    target: dtype | None = None
+    names = ["non_blocking", "copy"]
+    if positional and isinstance(positional[0], Tensor):
+        target = positional.pop(0).dtype
+    elif positional and isinstance(positional[0], dtype):
+        target = positional.pop(0)
+    else:
+        if positional:
+            where = positional.pop(0)
+            if where is not None and not isinstance(where, (str, int, device)):
+                raise TypeError(
+                    "to() received an invalid combination of arguments - got "
+                    f"({type(where).__name__}), but expected one of:\n"
+                    " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, "
+                    "bool copy = False, *, torch.memory_format memory_format = None)\n"
+                    " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, "
+                    "torch.memory_format memory_format = None)\n"
+                    " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, "
+                    "torch.memory_format memory_format = None)\n"
+                )
+            check_device(where)
+        if positional and (positional[0] is None or isinstance(positional[0], dtype)):
+            target = positional.pop(0)
+    for value in positional:
+        known[names.pop(0)] = value
+    check_device(known.pop("device", None))
+    other = known.pop("other", known.pop("tensor", None))
+    target = known.pop("dtype", None) or (other.dtype if other is not None else target)
+    known.pop("non_blocking", None)
+    known.pop("memory_format", None)
+    copy = bool(known.pop("copy", False))
+    if known:
+        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(known))}'")
+    return target, copy
+
+
+def _converter(name: str, target: dtype) -> None:
+    def convert(self: Tensor, memory_format: MemoryFormat = preserve_format) -> Tensor:
+        return cast(self, target)
+
+    convert.__name__ = name
+    convert.__doc__ = f"``self.to(torch.{target.name})``."
+    setattr(Tensor, name, convert)
+
+
+for _name, _target in (*dtypes.ALIASES.items(), ("byte", dtypes.uint8), ("char", dtypes.int8), ("bfloat16", dtypes.bfloat16)):
+    _converter(_name, _target)
+
+
+@method
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """``self.to(other.dtype)``."""
+    return cast(self, other.dtype)
+
+
+@method(aliases=())
+def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:  # noqa: A001
+    """The name of the tensor's type ("torch.FloatTensor"), or the tensor in another dtype.
+
+    Args:
+        dtype: a dtype, such a name, or one of the classes ``torch.FloatTensor`` and so on.
+    """
+    if dtype is None:
+        return f"torch.{self.dtype.letter}Tensor"
+    if isinstance(dtype, str):
+        letters = {f"torch.{each.letter}Tensor": each for each in dtypes.ALL}
+        if dtype not in letters:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = letters[dtype]
+    return cast(self, getattr(dtype, "dtype", dtype))
+
+
+@method
+def cpu(self: Tensor, memory_format: MemoryFormat = preserve_format) -> Tensor:
+    """The tensor itself: it is on the CPU."""
+    return self
+
+
+@method
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """Refused: there is no CUDA device."""
+    check_device("cuda")
+    return self
+
+
+@method
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Writes the values of ``src`` (broadcast, converted to this dtype) into this tensor."""
+    check_writable(self)
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}")
+    source = cast(src, self._storage.dtype)
+    if source._shape != self._shape:
+        try:
+            source = source.expand(self._shape)
+        except RuntimeError:
+            raise RuntimeError(
+                f"The size of tensor a ({_differing(self, src)[0]}) must match the size of tensor b "
+                f"({_differing(self, src)[1]}) at non-singleton dimension {_differing(self, src)[2]}"
+            ) from None
+    if state.enabled and source.requires_grad:
+        source = clone(source)
+    store(self, source)
+    return self
+
+
+def _differing(mine: Tensor, other: Tensor) -> tuple[int, int, int]:
+    for back in range(1, min(mine.ndim, other.ndim) + 1):
+        a, b = mine._shape[-back], other._shape[-back]
+        if a != b and b != 1:
+            return a, b, mine.ndim - back
+    return mine.numel(), other.numel(), 0
+
+
+@method
+def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+    """Makes this tensor show another tensor's storage."""
+    if source is None:
+        source = Tensor._from_array(np.empty(0, self.dtype.storage), self.dtype)
+    if size is not None:
+        source = source.detach().as_strided(size, stride or Size(size), storage_offset)
+    self._take(source)
+    return self
+
+
+@method
+def resize_(self: Tensor, *shape: Any, memory_format: MemoryFormat = contiguous_format) -> Tensor:
+    """Changes the tensor's own shape; a larger one gets a larger storage with undefined new values."""
+    wanted = Size(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+    needed = wanted.numel() + self._offset
+    storage = self._storage
+    if needed > storage.length:
+        flat = np.zeros(needed, self.dtype.storage)
+        flat[: storage.length] = Tensor._from_node(storage.node)._array().reshape(-1)
+        larger = Tensor._from_array(flat, self.dtype)._storage
+        storage.node, storage.length, storage.exposed = larger.node, larger.length, None
+        storage.version += 1
+    self._shape = wanted
+    self._strides = None
+    return self
+
+
+@method
+def resize_as_(self: Tensor, other: Tensor) -> Tensor:
+    """``self.resize_(other.shape)``."""
+    return self.resize_(other._shape)
+
+
+@method
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are equal."""
+    return self._shape == other._shape
+
+
+@method
+def is_set_to(self: Tensor, other: Tensor) -> bool:
+    """Whether both show the same part of the same storage."""
+    return self._storage is other._storage and self._geometry() == other._geometry()
+
+
+@method
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """False: there is no accelerator to pin memory for."""
+    return False
+
+
+@method
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """Refused: there is no accelerator to pin memory for."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
+@method
+def share_memory_(self: Tensor) -> Tensor:
+    """The tensor itself: worker processes get copies by pickling."""
+    return self
+
+
+@method
+def is_shared(self: Tensor) -> bool:
+    """Whether the memory is shared between processes."""
+    return False
+
+
+@function
+def is_tensor(obj: Any) -> bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+@function
+def is_storage(obj: Any) -> bool:
+    """Whether ``obj`` is a storage."""
+    return isinstance(obj, Storage)
+
+
+def _as_function(name: str) -> None:
+    bound = getattr(Tensor, name)
+
+    def declared(input: Tensor) -> Any:  # noqa: A002
+        return bound(input)
+
+    declared.__name__ = name
+    declared.__doc__ = bound.__doc__
+    function(declared)
+
+
+for _name in ("is_floating_point", "is_complex", "is_signed", "numel", "is_inference"):
+    _as_function(_name)

@@ -1,0 +1,46 @@
+"""Constant tensors as nodes, which gradient rules and creation functions make theirs of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fakel.ops.declare import gradient, primitive, scalar
+from fakel.tensor import Tensor, get_default_dtype
+from fakel.tensor.dtypes import dtype
+
+
+@primitive("full")
+def _full(value, *, size):
+    return np.full(size, value)
+
+
+gradient(_full, value=lambda grad: grad.sum())
+
+
+def filled(size: tuple[int, ...], value: Any, kind: dtype | None = None) -> Tensor:
+    """A tensor of one value; the value is a run-time argument of the program.
+
+    Args:
+        kind: the dtype, the default one when left out.
+    """
+    kind = get_default_dtype() if kind is None else kind
+    size = tuple(size)
+    result: Tensor = _full(scalar(value, kind), size=size, shape=size, dtype=kind)
+    return result
+
+
+def zeros(size: tuple[int, ...], kind: dtype | None = None) -> Tensor:
+    """A tensor of zeros."""
+    return filled(size, 0, kind)
+
+
+def ones(size: tuple[int, ...], kind: dtype | None = None) -> Tensor:
+    """A tensor of ones."""
+    return filled(size, 1, kind)
+
+
+# what the layers below need without importing operators
+Tensor._zeros = staticmethod(zeros)  # type: ignore[attr-defined]
+Tensor._ones = staticmethod(ones)  # type: ignore[attr-defined]

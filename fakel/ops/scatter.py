@@ -1,0 +1,557 @@
+"""Picking and placing elements along one dimension: ``gather``, ``scatter``, ``index_select``, masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fakel.ops.conversion import cast
+from fakel.ops.declare import (
+    as_tensor,
+    broadcast_shapes,
+    gradient,
+    operator,
+    primitive,
+    scalar,
+    wrap_dim,
+)
+from fakel.tensor import Tensor, dtypes
+
+
+def _out_of_bounds(name: str, index: np.ndarray, size: int, dim: int) -> None:
+    if index.size:
+        lowest, highest = int(index.min()), int(index.max())
+        if lowest < 0 or highest >= size:
+            wrong = lowest if lowest < 0 else highest
+            raise RuntimeError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+
+
+def _check_now(index: Tensor, size: int, dim: int) -> None:
+    array = index._storage.node.value
+    if array is not None:
+        _out_of_bounds("", array, size, dim)
+
+
+def _at(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
+    """The NumPy index that replaces each position's coordinate in ``dim`` by the given one."""
+    grid = list(np.ogrid[tuple(slice(size) for size in index.shape)])
+    if not grid:
+        return (index,)
+    grid[dim] = index
+    return tuple(grid)
+
+
+def _prepared(name: str, input: Tensor, dim: int, index: Tensor) -> int:
+    if not isinstance(index, Tensor):
+        raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index")
+    dim = wrap_dim(dim, input.ndim)
+    if index.numel() and max(index.ndim, 1) != max(input.ndim, 1):
+        kind = "input" if name == "gather" else "self"
+        raise RuntimeError(
+            "Index tensor must have the same number of dimensions as input tensor"
+            if name == "gather" else f"Index tensor must have the same number of dimensions as {kind} tensor"
+        )
+    return dim
+
+
+# -------------------------------------------------------------------- gather and scatter
+
+
+@primitive("gather")
+def _gather(input, index, *, dim):
+    if not index.size:
+        return np.empty(index.shape, input.dtype)
+    whole, index = np.atleast_1d(input), index.astype(np.int64)
+    positions = np.atleast_1d(index)
+    _out_of_bounds("gather", positions, whole.shape[dim], dim)
+    return whole[_at(positions, dim)].reshape(index.shape)
+
+
+@operator()
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """``out[i][j] = input[index[i][j]][j]`` (for ``dim`` 0).
+
+    Args:
+        index: of integers, with as many dimensions as ``input`` and no larger in the others.
+
+    Raises:
+        RuntimeError: for an index out of bounds or of the wrong shape.
+    """
+    dim = _prepared("gather", input, dim, index)
+    if index.numel():
+        for each, (size, limit) in enumerate(zip(index._shape, input._shape, strict=False)):
+            if each != dim and size > limit:
+                raise RuntimeError(
+                    f"Size does not match at dimension {each} expected index {list(index._shape)} to be no "
+                    f"larger than self {list(input._shape)} apart from dimension {dim}"
+                )
+        _check_now(index, input._shape[dim] if input.ndim else 1, dim)
+    return _gather(input, index, dim=dim, shape=index._shape)
+
+
+gradient(
+    _gather,
+    input=lambda grad, input, index, dim: Tensor._zeros(input._shape, grad.dtype).scatter_add(dim, index, grad),
+)
+
+
+@primitive("scatter")
+def _scatter(input, index, src, *, dim):
+    return _scattered(input, index, src, dim, None)
+
+
+@primitive("scatter_add")
+def _scatter_add(input, index, src, *, dim):
+    return _scattered(input, index, src, dim, np.add)
+
+
+def _scattered(input: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int, ufunc: Any) -> np.ndarray:
+    result = np.atleast_1d(input).copy()
+    if index.size:
+        positions = np.atleast_1d(index)
+        _out_of_bounds("scatter", positions, result.shape[dim], dim)
+        values = np.atleast_1d(src)
+        if src.ndim:
+            values = values[tuple(slice(size) for size in positions.shape)]
+        if ufunc is None:
+            result[_at(positions, dim)] = values
+        elif result.dtype == np.bool_:
+            np.logical_or.at(result, _at(positions, dim), values)
+        else:
+            ufunc.at(result, _at(positions, dim), values)
+    return result.reshape(input.shape)
+
+
+def _cut(tensor: Tensor, shape: Any) -> Tensor:
+    """The leading part of a tensor that an index of the given shape reaches."""
+    for dim, size in enumerate(shape):
+        if tensor._shape[dim] != size:
+            tensor = tensor.narrow(dim, 0, size)
+    return tensor
+
+
+def _source_gradient(grad: Tensor, index: Tensor, src: Tensor, dim: int) -> Tensor:
+    taken = grad.gather(dim, index)
+    if not src.ndim and index.ndim:
+        return taken.sum()
+    padded = Tensor._zeros(src._shape, taken.dtype)
+    if padded._shape == taken._shape:
+        return taken
+    _cut(padded, index._shape).copy_(taken)
+    return padded
+
+
+gradient(
+    _scatter,
+    input=lambda grad, index, dim: grad.scatter(dim, index, 0),
+    src=lambda grad, index, src, dim: _source_gradient(grad, index, src, dim),
+)
+gradient(
+    _scatter_add,
+    input=lambda grad: grad,
+    src=lambda grad, index, src, dim: _source_gradient(grad, index, src, dim),
+)
+
+
+def _checked_source(name: str, input: Tensor, dim: int, index: Tensor, src: Any) -> tuple[int, Tensor]:
+    dim = _prepared(name, input, dim, index)
+    if isinstance(src, Tensor):
+        if src.dtype is not input.dtype:
+            raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
+        if index.numel():
+            for each, size in enumerate(index._shape):
+                if src.ndim and (size > src._shape[each] or (each != dim and size > input._shape[each])):
+                    raise RuntimeError(
+                        f"Expected index {list(index._shape)} to be no larger than self {list(input._shape)} "
+                        f"apart from dimension {dim} and to be no larger size than src {list(src._shape)}"
+                    )
+    else:
+        src = scalar(src, input.dtype)
+    _check_now(index, input._shape[dim] if input.ndim else 1, dim)
+    return dim, src
+
+
+@operator(inplace=True)
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
+    """A copy with ``out[index[i][j]][j] = src[i][j]`` (for ``dim`` 0).
+
+    Args:
+        src: a tensor, or a number for all positions.
+        reduce: "add" or "multiply" with what is there instead of replacing it.
+    """
+    source = value if src is None else src
+    dim, tensor = _checked_source("scatter", input, dim, index, source)
+    if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError("reduce argument must be either add or multiply.")
+        full = tensor.expand(index._shape) if not tensor.ndim else tensor
+        return _scatter_reduce_of(input, dim, index, full, "sum" if reduce == "add" else "prod", True)
+    return _scatter(input, index, tensor, dim=dim)
+
+
+@operator(inplace=True)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy with ``out[index[i][j]][j] += src[i][j]`` (for ``dim`` 0)."""
+    dim, src = _checked_source("scatter_add", input, dim, index, src)
+    return _scatter_add(input, index, src, dim=dim)
+
+
+_START = {"sum": 0, "mean": 0, "prod": 1}
+_UFUNC = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+
+
+@primitive("scatter_reduce")
+def _scatter_reduce(input, index, src, *, dim, reduce):
+    return _scattered(input, index, src, dim, _UFUNC[reduce])
+
+
+def _reduce_gradient(grad, input, index, src, result, dim, reduce):
+    source = _cut(src, index._shape) if src.ndim else src
+    if reduce == "prod":
+        return _product_gradient(grad, input, index, source, result, dim)
+    hit_input = (input == result).to(grad.dtype)
+    hit_src = (source == result.gather(dim, index)).to(grad.dtype)
+    count = hit_input.scatter_add(dim, index, hit_src)
+    share = grad / count
+    return hit_input * share, None, _grown(hit_src * share.gather(dim, index), src)
+
+
+def _product_gradient(grad, input, index, source, result, dim):
+    # where a factor is zero its gradient is the product of the others, zero when two are
+    zero_in, zero_src = input == 0, source == 0
+    zeros = zero_in.to(grad.dtype).scatter_add(dim, index, zero_src.to(grad.dtype))
+    safe_in, safe_src = input.masked_fill(zero_in, 1), source.masked_fill(zero_src, 1)
+    rest = _scatter_reduce(safe_in, index, safe_src, dim=dim, reduce="prod")
+    alone = (zeros == 1).to(grad.dtype)
+    one = rest * alone
+    grad_input = grad * (zero_in.to(grad.dtype) * one / safe_in + (zeros == 0).to(grad.dtype) * rest / safe_in)
+    per = one.gather(dim, index)
+    whole = (rest * (zeros == 0).to(grad.dtype)).gather(dim, index)
+    grad_src = grad.gather(dim, index) * (zero_src.to(grad.dtype) * per / safe_src + whole / safe_src)
+    return grad_input, None, grad_src
+
+
+def _grown(taken: Tensor, src: Tensor) -> Tensor:
+    if taken._shape == src._shape:
+        return taken
+    padded = Tensor._zeros(src._shape, taken.dtype)
+    _cut(padded, taken._shape).copy_(taken)
+    return padded
+
+
+gradient(_scatter_reduce, joint=_reduce_gradient)
+
+
+def _scatter_reduce_of(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool
+) -> Tensor:
+    if not include_self and index.numel():
+        limit = {"amax": -np.inf, "amin": np.inf}.get(reduce, _START.get(reduce, 0))
+        if not input.is_floating_point() and reduce in ("amax", "amin"):
+            info = np.iinfo(input.dtype.storage) if input.dtype is not dtypes.bool_ else None
+            limit = (info.min if reduce == "amax" else info.max) if info else reduce == "amin"
+        start = input.scatter(dim, index, limit)
+    else:
+        start = input
+    if reduce in ("sum", "mean"):
+        total = _scatter_add(start, index, src, dim=dim)
+        if reduce == "sum":
+            return total
+        ones = Tensor._ones(index._shape, input.dtype)
+        count = Tensor._ones(input._shape, input.dtype) if include_self else Tensor._zeros(input._shape, input.dtype)
+        count = count.scatter_add(dim, index, ones)
+        count = count.masked_fill(count == 0, 1)
+        return total / count if input.is_floating_point() else total.div(count, rounding_mode="floor")
+    return _scatter_reduce(start, index, src, dim=dim, reduce=reduce)
+
+
+@operator(inplace=True)
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """A copy in which what ``src`` sends to a position is combined there.
+
+    Args:
+        reduce: "sum", "prod", "mean", "amax" or "amin".
+        include_self: whether what was there takes part.
+    """
+    if reduce not in _UFUNC:
+        raise RuntimeError("reduce argument must be either sum, prod, mean, amax or amin, got " + str(reduce))
+    dim, src = _checked_source("scatter_reduce", input, dim, index, src)
+    return _scatter_reduce_of(input, dim, index, src, reduce, include_self)
+
+
+# -------------------------------------------------------------------- index_*
+
+
+@primitive("index_select")
+def _index_select(input, index, *, dim):
+    whole = np.atleast_1d(input)
+    _check_select(index, whole.shape[dim])
+    return np.take(whole, np.atleast_1d(index), axis=dim).reshape(
+        input.shape[:dim] + (index.size,) + input.shape[dim + 1 :] if input.ndim else ()
+    )
+
+
+def _check_select(index: np.ndarray, size: int) -> None:
+    if index.size and (index.min() < 0 or index.max() >= size):
+        raise IndexError("index out of range in self")
+
+
+def _index_vector(name: str, index: Tensor) -> None:
+    if index.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector")
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
+
+
+@operator()
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices at the given positions of a dimension.
+
+    Raises:
+        IndexError: for a position out of range.
+    """
+    _index_vector("index_select", index)
+    dim = wrap_dim(dim, input.ndim)
+    known = index._storage.node.value
+    if known is not None:
+        _check_select(known, input._shape[dim] if input.ndim else 1)
+    shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
+    return _index_select(input, index, dim=dim, shape=shape)
+
+
+gradient(
+    _index_select,
+    input=lambda grad, input, index, dim: Tensor._zeros(input._shape, grad.dtype).index_add(dim, index, grad),
+)
+
+
+@primitive("index_add")
+def _index_add(input, index, source, *, dim):
+    result = np.atleast_1d(input).copy()
+    _check_select(index, result.shape[dim])
+    place = (slice(None),) * dim + (np.atleast_1d(index),)
+    values = np.atleast_1d(source)
+    if result.dtype == np.bool_:
+        np.logical_or.at(result, place, values)
+    else:
+        np.add.at(result, place, values)
+    return result.reshape(input.shape)
+
+
+gradient(
+    _index_add,
+    input=lambda grad: grad,
+    source=lambda grad, index, source, dim: grad.index_select(dim, index).reshape(source._shape),
+)
+
+
+@primitive("index_copy")
+def _index_copy(input, index, source, *, dim):
+    result = np.atleast_1d(input).copy()
+    _check_select(index, result.shape[dim])
+    result[(slice(None),) * dim + (np.atleast_1d(index),)] = np.atleast_1d(source)
+    return result.reshape(input.shape)
+
+
+gradient(
+    _index_copy,
+    input=lambda grad, index, dim: grad.index_fill(dim, index, 0),
+    source=lambda grad, index, source, dim: grad.index_select(dim, index).reshape(source._shape),
+)
+
+
+def _check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+    _index_vector(name, index)
+    dim = wrap_dim(dim, input.ndim)
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            f"{name}(): self ({input.dtype.letter}) and source ({source.dtype.letter}) must have the same "
+            "scalar type"
+        )
+    if source.ndim and index.numel() != source._shape[dim]:
+        raise IndexError(
+            f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim) "
+            f"({source._shape[dim]}), for dim: {dim}"
+        )
+    return dim
+
+
+@operator(inplace=True)
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """A copy with ``alpha`` times the slices of ``source`` added at positions of a dimension."""
+    dim = _check_slices("index_add", input, dim, index, source)
+    return _index_add(input, index, source if alpha == 1 else source * alpha, dim=dim)
+
+
+@operator(inplace=True)
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """A copy with the slices of ``source`` written at positions of a dimension."""
+    dim = _check_slices("index_copy", input, dim, index, source)
+    return _index_copy(input, index, source, dim=dim)
+
+
+@operator(inplace=True)
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """A copy with a number written at positions of a dimension."""
+    _index_vector("index_fill", index)
+    dim = wrap_dim(dim, input.ndim)
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
+    shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
+    return _index_copy(input, _positive(index, input, dim), as_tensor(value, input).expand(shape), dim=dim)
+
+
+def _positive(index: Tensor, input: Tensor, dim: int) -> Tensor:
+    size = input._shape[dim] if input.ndim else 1
+    return (index < 0).to(index.dtype) * size + index
+
+
+@operator(inplace=False)
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """A copy in which slices of ``source`` are combined into positions of a dimension.
+
+    Args:
+        reduce: "prod", "mean", "amax" or "amin".
+        include_self: whether what was there takes part.
+    """
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}")
+    dim = _check_slices("index_reduce", input, dim, index, source)
+    shape = [1] * input.ndim
+    if input.ndim:
+        shape[dim] = index.numel()
+    spread = cast(index, dtypes.int64).view(shape).expand(source._shape)
+    return _scatter_reduce_of(input, dim, spread, source, reduce, include_self)
+
+
+# -------------------------------------------------------------------- flat positions
+
+
+@operator()
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """The elements at positions of the flattened tensor."""
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.letter}")
+    return input.reshape(-1)[index.reshape(-1)].reshape(index._shape)
+
+
+@operator(inplace=True, out=False)
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with ``source`` written (or added) at positions of the flattened tensor."""
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(f"put_(): Expected a long tensor for index, but got {index.dtype.letter}")
+    flat = input.reshape(-1).clone()
+    return flat.index_put_((index.reshape(-1),), source.reshape(-1), accumulate).reshape(input._shape)
+
+
+@operator()
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """``gather`` whose operands broadcast in the other dimensions; flattened without ``dim``."""
+    if dim is None:
+        return input.reshape(-1).gather(0, indices.reshape(-1))
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+        )
+    dim = wrap_dim(dim, input.ndim)
+    one, two = list(input._shape), list(indices._shape)
+    one[dim] = two[dim] = 1
+    common = list(broadcast_shapes(one, two))
+    sized = lambda size: (*common[:dim], size, *common[dim + 1 :])  # noqa: E731
+    index = indices.expand(sized(indices._shape[dim]))
+    return input.expand(sized(input._shape[dim])).gather(dim, index)
+
+
+# -------------------------------------------------------------------- masks
+
+
+@primitive("masked_fill")
+def _masked_fill(input, mask, value):
+    return np.where(mask, value, input)
+
+
+gradient(
+    _masked_fill,
+    input=lambda grad, mask: grad.masked_fill(mask, 0),
+    value=lambda grad, mask: (grad * mask).sum(),
+)
+
+
+@operator(inplace=True)
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """A copy with a number written where a mask, which broadcasts, is true."""
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {_lower(mask.dtype)}"
+        )
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
+    shape = broadcast_shapes(input._shape, mask._shape)
+    return _masked_fill(input, mask, as_tensor(value, input), shape=shape)
+
+
+def _lower(kind: Any) -> str:
+    return {"int64": "long int", "uint8": "unsigned char", "float32": "float"}.get(kind.name, kind.name)
+
+
+@operator()
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where a mask, which broadcasts, is true, as a vector."""
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    shape = broadcast_shapes(input._shape, mask._shape)
+    return input.expand(shape)[mask.expand(shape)] if shape else input.reshape(1)[mask.reshape(1)]
+
+
+@operator(inplace=True, out=False)
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A copy with the elements of ``source``, one after the other, written where a mask is true."""
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError("masked_scatter_ only supports boolean masks, but got mask with dtype " + mask.dtype.name)
+    if source.dtype is not input.dtype:
+        raise RuntimeError("masked_scatter_: expected self and source to have same dtypes but got "
+                           f"{input.dtype.letter} and {source.dtype.letter}")
+    shape = broadcast_shapes(input._shape, mask._shape)
+    places = mask.expand(shape)._values()
+    count = int(places.sum())
+    if count > source.numel():
+        raise RuntimeError("Number of elements of source < number of ones in mask")
+    result = input.expand(shape).clone()
+    if not shape:
+        return source.reshape(-1)[0] if count else result
+    result[mask.expand(shape)] = source.reshape(-1)[:count]
+    return result
+
+
+@operator()
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The positions of elements that are not zero: a matrix with a row each, or a tuple of vectors."""
+    array = input._values()
+    found = np.nonzero(array) if array.ndim else np.nonzero(array.reshape(1))
+    if as_tuple:
+        return tuple(Tensor._from_array(positions) for positions in found)
+    if not array.ndim:
+        return Tensor._from_array(np.empty((len(found[0]), 0), np.int64))
+    return Tensor._from_array(np.stack(found, 1))
+
+
+@operator()
+def argwhere(input: Tensor) -> Tensor:
+    """The positions of elements that are not zero, a row each."""
+    return nonzero(input)

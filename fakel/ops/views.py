@@ -1,0 +1,735 @@
+"""Views: operators whose result shares the input's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fakel.ops.declare import method, operator, wrap_dim
+from fakel.ops.embed import embed_diagonal, embed_slice, fold_windows, unstride
+from fakel.ops.reinterpret import view_dtype
+from fakel.ops.viewing import make_view
+from fakel.tensor import Size, Tensor
+from fakel.tensor.size import contiguous_strides, strides_for_view
+
+
+def sizes(arguments: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes given as ``f(2, 3)``, ``f((2, 3))`` or ``f(torch.Size([2, 3]))``, as a tuple of ints."""
+    if len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
+        arguments = tuple(arguments[0])
+    return tuple(size if type(size) is int else _index(size) for size in arguments)
+
+
+def _index(size: Any) -> int:
+    try:
+        return int(size.__index__())
+    except (AttributeError, TypeError):
+        raise TypeError(f"'{type(size).__name__}' object cannot be interpreted as an integer") from None
+
+
+def infer_size(shape: Sequence[int], numel: int) -> tuple[int, ...]:
+    """The shape with its -1, if any, replaced by what makes ``numel`` elements.
+
+    Raises:
+        RuntimeError: when no size fits.
+    """
+    product, unknown = 1, None
+    for dim, size in enumerate(shape):
+        if size == -1:
+            if unknown is not None:
+                raise RuntimeError("only one dimension can be inferred")
+            unknown = dim
+        elif size < 0:
+            raise RuntimeError(f"invalid shape dimension {size} at index {dim} of shape {list(shape)}")
+        else:
+            product *= size
+    if unknown is None:
+        if product != numel:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+        return tuple(shape)
+    if product == 0:
+        if numel:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+        raise RuntimeError(
+            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+            "dimension size -1 can be any value and is ambiguous"
+        )
+    if numel % product:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+    return (*shape[:unknown], numel // product, *shape[unknown + 1 :])
+
+
+def try_view(input: Tensor, shape: tuple[int, ...], title: str = "ViewBackward0") -> Tensor | None:  # noqa: A002
+    """The tensor in another shape (without -1), None where that needs a copy."""
+    strides = input._strides
+    if strides is None:
+        found: tuple[int, ...] | None = contiguous_strides(shape)
+    else:
+        found = strides_for_view(input._shape, strides, shape)
+    if found is None:
+        return None
+    before = tuple(input._shape)
+    return make_view(
+        input,
+        shape,
+        found,
+        input._offset,
+        title,
+        lambda grad: grad.reshape(before),
+        lambda other: other.view(shape),
+    )
+
+
+@method
+def view(self: Tensor, *shape: Any) -> Tensor:
+    """The same elements in another shape, without copying; or, given a dtype, the same bytes as
+    elements of that dtype.
+
+    Args:
+        shape: sizes; one may be -1 and is inferred.
+
+    Raises:
+        RuntimeError: when the memory does not allow it; ``reshape`` then copies.
+    """
+    if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and hasattr(shape[0], "itemsize"):
+        return view_dtype(self, shape[0])
+    wanted = infer_size(sizes(shape), self._shape.numel())
+    result = try_view(self, wanted)
+    if result is None:
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension "
+            "spans across two contiguous subspaces). Use .reshape(...) instead."
+        )
+    return result
+
+
+@method
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """``self.view(other.shape)``."""
+    return self.view(other._shape)
+
+
+@operator(out=False)
+def reshape(input: Tensor, *shape: Any) -> Tensor:  # noqa: A002
+    """The same elements in another shape; a view where the memory allows it, else a copy.
+
+    Args:
+        shape: sizes; one may be -1 and is inferred.
+    """
+    wanted = infer_size(sizes(shape), input._shape.numel())
+    result = try_view(input, wanted)
+    if result is None:
+        result = try_view(input.contiguous(), wanted, "UnsafeViewBackward0")
+        assert result is not None
+    return result
+
+
+@method
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """``self.reshape(other.shape)``."""
+    return self.reshape(other._shape)
+
+
+@operator(out=False)
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:  # noqa: A002
+    """The dimensions from ``start_dim`` to ``end_dim`` made one.
+
+    Raises:
+        RuntimeError: when ``start_dim`` comes after ``end_dim``.
+    """
+    start, end = wrap_dim(start_dim, input.ndim), wrap_dim(end_dim, input.ndim)
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not input.ndim:
+        return input.reshape(1)
+    if start == end:
+        return input
+    shape = input._shape
+    return input.reshape((*shape[:start], Size(shape[start : end + 1]).numel(), *shape[end + 1 :]))
+
+
+@operator(out=False)
+def ravel(input: Tensor) -> Tensor:  # noqa: A002
+    """All elements in one dimension."""
+    return input.contiguous().view(-1)
+
+
+@operator(out=False)
+def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:  # noqa: A002
+    """One dimension made several.
+
+    Args:
+        dim: which.
+        sizes: of the new ones; one may be -1.
+    """
+    dim = wrap_dim(dim, input.ndim)
+    new = tuple(int(size) for size in sizes)
+    if not new:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    try:
+        inner = infer_size(new, input._shape[dim])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(new)} don't multiply up to the size of dim {dim} "
+            f"({input._shape[dim]}) in the input tensor"
+        ) from None
+    return input.view((*input._shape[:dim], *inner, *input._shape[dim + 1 :]))
+
+
+@operator(out=False)
+def permute(input: Tensor, *dims: Any) -> Tensor:  # noqa: A002
+    """The dimensions in another order.
+
+    Args:
+        dims: for each dimension of the result, which one of the input it is.
+    """
+    order = sizes(dims)
+    ndim = input.ndim
+    if len(order) != ndim:
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
+            f"the desired ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = "
+            f"{len(order)}"
+        )
+    order = tuple(wrap_dim(dim, ndim) for dim in order)
+    if len(set(order)) != ndim:
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    strides = input.stride()
+    inverse = tuple(order.index(dim) for dim in range(ndim))
+    return make_view(
+        input,
+        tuple(input._shape[dim] for dim in order),
+        tuple(strides[dim] for dim in order),
+        input._offset,
+        "PermuteBackward0",
+        lambda grad: grad.permute(inverse),
+        lambda other: other.permute(order),
+    )
+
+
+@operator(out=False, aliases=("swapaxes", "swapdims"))
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:  # noqa: A002
+    """Two dimensions exchanged."""
+    return _transpose(input, dim0, dim1, "TransposeBackward0")
+
+
+def _transpose(input: Tensor, dim0: int, dim1: int, title: str) -> Tensor:  # noqa: A002
+    ndim = input.ndim
+    dim0, dim1 = wrap_dim(dim0, ndim), wrap_dim(dim1, ndim)
+    shape, strides = list(input._shape), list(input.stride())
+    if ndim:
+        shape[dim0], shape[dim1] = shape[dim1], shape[dim0]
+        strides[dim0], strides[dim1] = strides[dim1], strides[dim0]
+    return make_view(
+        input,
+        tuple(shape),
+        tuple(strides),
+        input._offset,
+        title,
+        lambda grad: grad.transpose(dim0, dim1),
+        lambda other: other.transpose(dim0, dim1),
+    )
+
+
+@operator(out=False)
+def t(input: Tensor) -> Tensor:  # noqa: A002
+    """A matrix transposed; a vector or zero-dimensional tensor as it is.
+
+    Raises:
+        RuntimeError: for more than two dimensions.
+    """
+    if input.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return _transpose(input, 0, -1 if input.ndim < 2 else 1, "TBackward0")
+
+
+def _property_t(self: Tensor) -> Tensor:
+    return _transpose(self, 0, 1, "PermuteBackward0") if self.ndim == 2 else self.permute(*range(self.ndim)[::-1])
+
+
+def _property_mt(self: Tensor) -> Tensor:
+    if self.ndim < 2:
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor."
+        )
+    return self.transpose(-2, -1)
+
+
+def _property_h(self: Tensor) -> Tensor:
+    if self.ndim not in (0, 2):
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor."
+        )
+    return self.transpose(0, 1).conj() if self.ndim else self.conj()
+
+
+@operator(out=False)
+def adjoint(input: Tensor) -> Tensor:  # noqa: A002
+    """The conjugate of a batch of matrices with its last two dimensions exchanged."""
+    if input.ndim == 1:
+        raise RuntimeError("adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor.")
+    return input.transpose(-2, -1).conj()
+
+
+Tensor.T = property(_property_t)  # type: ignore[attr-defined]
+Tensor.mT = property(_property_mt)  # type: ignore[attr-defined]
+Tensor.H = property(_property_h)  # type: ignore[attr-defined]
+Tensor.mH = property(lambda self: adjoint(self))  # type: ignore[attr-defined]
+
+
+def _moved(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A002
+    ndim = input.ndim
+    sources = [wrap_dim(d, ndim) for d in (source if isinstance(source, (tuple, list)) else (source,))]
+    targets = [
+        wrap_dim(d, ndim) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
+    ]
+    if len(sources) != len(targets):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain "
+            f"the same number of dims as destination ({list(destination)} dims)"
+        )
+    for name, dims in (("source", sources), ("destination", targets)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
+    if not ndim:
+        return input.permute(())
+    rest = iter(dim for dim in range(ndim) if dim not in sources)
+    placed = dict(zip(targets, sources, strict=True))
+    return input.permute(tuple(placed[dim] if dim in placed else next(rest) for dim in range(ndim)))
+
+
+@operator(out=False, aliases=("moveaxis",))
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A002
+    """Dimensions moved to other places; the rest keep their order."""
+    return _moved(input, source, destination)
+
+
+@operator(out=False)
+def unsqueeze(input: Tensor, dim: int) -> Tensor:  # noqa: A002
+    """A dimension of size 1 put in before ``dim``."""
+    dim = wrap_dim(dim, input.ndim + 1)
+    shape, strides = tuple(input._shape), input.stride()
+    step = strides[dim] * shape[dim] if dim < len(shape) else 1
+    return make_view(
+        input,
+        (*shape[:dim], 1, *shape[dim:]),
+        (*strides[:dim], step, *strides[dim:]),
+        input._offset,
+        "UnsqueezeBackward0",
+        lambda grad: grad.squeeze(dim),
+        lambda other: other.unsqueeze(dim),
+    )
+
+
+@operator(out=False)
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
+    """Dimensions of size 1 taken out: all of them, or those named that have size 1."""
+    shape = tuple(input._shape)
+    if dim is None:
+        gone = {d for d, size in enumerate(shape) if size == 1}
+    else:
+        named = dim if isinstance(dim, (tuple, list)) else (dim,)
+        gone = {d for d in (wrap_dim(each, len(shape)) for each in named) if shape and shape[d] == 1}
+    strides = input.stride()
+    kept = [d for d in range(len(shape)) if d not in gone]
+    return make_view(
+        input,
+        tuple(shape[d] for d in kept),
+        tuple(strides[d] for d in kept),
+        input._offset,
+        "SqueezeBackward0" if dim is None else "SqueezeBackward1",
+        lambda grad: grad.reshape(shape),
+        lambda other: other.squeeze(tuple(gone)) if gone else other.view(shape),
+    )
+
+
+@method
+def expand(self: Tensor, *shape: Any, implicit: bool = False) -> Tensor:
+    """Dimensions of size 1 shown as larger ones, and new ones in front, without copying.
+
+    Args:
+        shape: the sizes wanted; -1 keeps a size.
+    """
+    wanted = list(sizes(shape))
+    before, strides = tuple(self._shape), self.stride()
+    extra = len(wanted) - len(before)
+    if extra < 0:
+        raise RuntimeError(
+            f"expand(torch.{self.dtype.letter}Tensor{{{list(before)}}}, size={wanted}): the number of sizes "
+            f"provided ({len(wanted)}) must be greater or equal to the number of dimensions in the tensor "
+            f"({len(before)})"
+        )
+    steps = [0] * len(wanted)
+    for dim, size in enumerate(wanted):
+        old = before[dim - extra] if dim >= extra else 1
+        if size == -1:
+            if dim < extra:
+                raise RuntimeError(
+                    f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
+                    f"dimension {dim}"
+                )
+            wanted[dim] = size = old
+        if size < 0:
+            raise RuntimeError(f"The expanded size of the tensor ({size}) isn't allowed in a leading dimension")
+        if size != old and old != 1:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({size}) must match the existing size ({old}) at "
+                f"non-singleton dimension {dim}.  Target sizes: {list(wanted)}.  Tensor sizes: {list(before)}"
+            )
+        if dim >= extra and size == old:
+            steps[dim] = strides[dim - extra]
+    target = tuple(wanted)
+    return make_view(
+        self,
+        target,
+        tuple(steps),
+        self._offset,
+        "ExpandBackward0",
+        lambda grad: grad.sum_to_size(before),
+        lambda other: other.expand(target),
+    )
+
+
+@method
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """``self.expand(other.shape)``."""
+    return self.expand(other._shape)
+
+
+@operator(out=False)
+def broadcast_to(input: Tensor, size: Any) -> Tensor:  # noqa: A002
+    """``input.expand(size)``."""
+    return input.expand(size)
+
+
+@operator(out=False)
+def select(input: Tensor, dim: int, index: int) -> Tensor:  # noqa: A002
+    """The slice at one position of a dimension, without that dimension.
+
+    Raises:
+        IndexError: when the position is out of range, or the tensor has no dimension.
+    """
+    if not input.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    dim = wrap_dim(dim, input.ndim)
+    shape, strides = tuple(input._shape), input.stride()
+    index = _index(index)
+    if not -shape[dim] <= index < shape[dim]:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(shape)} at dimension {dim}"
+        )
+    index %= shape[dim]
+    return make_view(
+        input,
+        shape[:dim] + shape[dim + 1 :],
+        strides[:dim] + strides[dim + 1 :],
+        input._offset + index * strides[dim],
+        "SelectBackward0",
+        lambda grad: embed_slice(
+            grad.unsqueeze(dim), shape=shape, dim=dim, start=index, step=1
+        ),
+        lambda other: other.select(dim, index),
+    )
+
+
+def slice_view(
+    input: Tensor,  # noqa: A002
+    dim: int,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Tensor:
+    """Every ``step``-th position of a dimension from ``start`` up to ``end``, as in Python slices."""
+    dim = wrap_dim(dim, input.ndim)
+    shape, strides = tuple(input._shape), input.stride()
+    if step <= 0:
+        raise ValueError("step must be greater than zero")
+    first, last, _ = slice(start, end).indices(shape[dim])
+    length = max(0, -(-(last - first) // step))
+    new_shape = (*shape[:dim], length, *shape[dim + 1 :])
+    return make_view(
+        input,
+        new_shape,
+        (*strides[:dim], strides[dim] * step, *strides[dim + 1 :]),
+        input._offset + first * strides[dim],
+        "SliceBackward0",
+        lambda grad: embed_slice(grad, shape=shape, dim=dim, start=first, step=step),
+        lambda other: slice_view(other, dim, first, last, step),
+    )
+
+
+@operator(out=False)
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:  # noqa: A002
+    """``length`` positions of a dimension from ``start`` on.
+
+    Raises:
+        RuntimeError: when they are not within the dimension.
+    """
+    if not input.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    size = input._shape[wrap_dim(dim, input.ndim)]
+    start = int(start)
+    if not -size <= start <= size:
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {start})"
+        )
+    start = start + size if start < 0 else start
+    if start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return slice_view(input, dim, start, start + length)
+
+
+@operator(out=False)
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+    """The slices along a dimension, without it."""
+    if not input.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    dim = wrap_dim(dim, input.ndim)
+    return tuple(input.select(dim, index) for index in range(input._shape[dim]))
+
+
+@operator(out=False)
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces along a dimension, of one size (the last may be smaller) or of given sizes."""
+    dim = wrap_dim(dim, tensor.ndim)
+    if not tensor.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    size = tensor._shape[dim]
+    if isinstance(split_size_or_sections, (tuple, list)):
+        sections = [int(section) for section in split_size_or_sections]
+        if sum(sections) != size or any(section < 0 for section in sections):
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at "
+                f"dimension {dim}), but got split_sizes={sections}"
+            )
+    else:
+        each = _index(split_size_or_sections)
+        if each < 0:
+            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={each}")
+        if not each and size:
+            raise RuntimeError(
+                f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
+            )
+        count = max(-(-size // each), 1) if each else 1
+        sections = [each] * (count - 1) + [size - each * (count - 1)]
+    pieces, start = [], 0
+    for section in sections:
+        pieces.append(slice_view(tensor, dim, start, start + section))
+        start += section
+    return tuple(pieces)
+
+
+@operator(out=False)
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+    """Pieces of the given sizes along a dimension."""
+    return tuple(input.split(list(split_sizes), dim))
+
+
+@operator(out=False)
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+    """At most ``chunks`` pieces of equal size along a dimension; the last may be smaller."""
+    if not input.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    size = input._shape[wrap_dim(dim, input.ndim)]
+    if not size:
+        return tuple(input.split([0] * chunks, dim))
+    return tuple(input.split(-(-size // chunks), dim))
+
+
+@operator(out=False)
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+    """Pieces along a dimension: a number of nearly equal ones, or cut at the given positions."""
+    if not input.ndim:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    dim = wrap_dim(dim, input.ndim)
+    size = input._shape[dim]
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
+    if isinstance(indices_or_sections, (tuple, list)):
+        cuts = [int(cut) for cut in indices_or_sections]
+    else:
+        count = int(indices_or_sections)
+        if count <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {count}")
+        small, larger = divmod(size, count)
+        cuts = [small * i + min(i, larger) for i in range(1, count)]
+    bounds = [0, *cuts, size]
+    return tuple(slice_view(input, dim, a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def _split_at(name: str, least: int, dim_of: Any) -> None:
+    def declared(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:  # noqa: A002
+        if input.ndim < least:
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension"
+                f"{'s' if least > 1 else ''}, but got a tensor with {input.ndim} dimensions!"
+            )
+        dim = dim_of(input)
+        if isinstance(indices_or_sections, int):
+            size = input._shape[dim]
+            if indices_or_sections <= 0 or size % indices_or_sections:
+                raise RuntimeError(
+                    f"torch.{name} attempted to split along dimension {dim}, but the size of the "
+                    f"dimension {size} is not divisible by the split_size {indices_or_sections}!"
+                )
+        return tuple(tensor_split(input, indices_or_sections, dim))
+
+    declared.__name__ = name
+    declared.__doc__ = "Pieces along one dimension, as ``tensor_split`` makes them."
+    operator(out=False)(declared)
+
+
+_split_at("hsplit", 1, lambda input: 0 if input.ndim == 1 else 1)
+_split_at("vsplit", 2, lambda input: 0)
+_split_at("dsplit", 3, lambda input: 2)
+
+
+@operator(out=False)
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:  # noqa: A002
+    """The diagonal of two dimensions, as the last dimension of a view.
+
+    Args:
+        offset: 0 for the main diagonal, positive above it, negative below.
+    """
+    ndim = input.ndim
+    dim1, dim2 = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
+    if dim1 == dim2:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    shape, strides = tuple(input._shape), input.stride()
+    rows, columns = shape[dim1], shape[dim2]
+    length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
+    start = (offset * strides[dim2] if offset >= 0 else -offset * strides[dim1]) if length else 0
+    kept = [d for d in range(ndim) if d not in (dim1, dim2)]
+
+    def pullback(grad: Tensor) -> Tensor:
+        return embed_diagonal(grad, shape=shape, offset=offset, dim1=dim1, dim2=dim2)
+
+    return make_view(
+        input,
+        (*(shape[d] for d in kept), length),
+        (*(strides[d] for d in kept), strides[dim1] + strides[dim2]),
+        input._offset + start,
+        "DiagonalBackward0",
+        pullback,
+        lambda other: other.diagonal(offset, dim1, dim2),
+    )
+
+
+@method
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """All windows of ``size`` elements along a dimension, ``step`` apart, as a new last dimension."""
+    dim = wrap_dim(dimension, self.ndim)
+    shape, strides = tuple(self._shape), self.stride()
+    length, stride = (shape[dim], strides[dim]) if shape else (1, 1)
+    if size < 0 or size > length:
+        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {length} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    count = (length - size) // step + 1
+
+    def pullback(grad: Tensor) -> Tensor:
+        return fold_windows(grad, shape=shape, dim=dim, size=size, step=step)
+
+    new_shape = (*shape[:dim], count, *shape[dim + 1 :], size) if shape else (size,)
+    new_strides = (*strides[:dim], stride * step, *strides[dim + 1 :], stride) if shape else (1,)
+    return make_view(
+        self,
+        new_shape,
+        new_strides,
+        self._offset,
+        "UnfoldBackward0",
+        pullback,
+        lambda other: other.unfold(dim, size, step),
+    )
+
+
+@operator(out=False)
+def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:  # noqa: A002
+    """The storage of ``input`` seen with any shape, strides and offset within it.
+
+    Raises:
+        RuntimeError: when it would reach beyond the storage.
+    """
+    shape, strides = tuple(map(int, size)), tuple(map(int, stride))
+    offset = input._offset if storage_offset is None else int(storage_offset)
+    if len(shape) != len(strides):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(step < 0 for step in strides):
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}"
+        )
+    span = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    length = input._storage.length
+    if span and offset + span > length:
+        itemsize = input.itemsize
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and "
+            f"itemsize {itemsize} requiring a storage size of {(offset + span) * itemsize} are out of bounds "
+            f"for storage of size {length * itemsize}"
+        )
+
+    before, before_strides, before_offset = tuple(input._shape), input.stride(), input._offset
+
+    def pullback(grad: Tensor) -> Tensor:
+        whole = unstride(grad, shape=(length,), length=length, strides=strides, offset=offset)
+        return whole.as_strided(before, before_strides, before_offset)
+
+    return make_view(
+        input,
+        shape,
+        strides,
+        offset,
+        "AsStridedBackward0",
+        pullback,
+        lambda other: other.as_strided(shape, strides, offset),
+    )
+
+
+@operator(out=False, method=True)
+def detach(input: Tensor) -> Tensor:  # noqa: A002
+    """The same memory outside of the autograd graph."""
+    return input._alias()
+
+
+@method
+def detach_(self: Tensor) -> Tensor:
+    """Takes this tensor out of the autograd graph.
+
+    Raises:
+        RuntimeError: for a view, whose base would keep its history.
+    """
+    if self._base is not None and self._base.requires_grad:
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel "
+            "(DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP "
+            "buckets, and hence detach_() cannot be called on these gradients. To fix this error, please "
+            "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+        )
+    self._grad_fn = None
+    self._requires_grad = False
+    self._output_index = 0
+    return self
+
+
+def _in_place_view(name: str) -> None:
+    def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        view = getattr(self, name)(*args, **kwargs)
+        node, index = view._grad_fn, view._output_index
+        self._take(view)
+        self._grad_fn, self._output_index = node, index
+        if view._base is not None and view._base is not self:
+            self._replay = view._replay
+        self._storage.version += 1
+        return self
+
+    in_place.__name__ = name + "_"
+    in_place.__doc__ = f"In-place form of ``{name}``: changes this tensor's own shape."
+    setattr(Tensor, name + "_", in_place)
+
+
+for _name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims", "as_strided"):
+    _in_place_view(_name)

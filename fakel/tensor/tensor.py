@@ -1,0 +1,487 @@
+"""Tensor: a view (shape, strides, offset) of a storage, and what autograd knows of it.
+
+Operators are not defined here: ``fakel.ops`` attaches them as methods.
+"""
+
+from __future__ import annotations
+
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fakel.graph import VIEW, WRITE, Node, computed, leaf, record, strided
+from fakel.interpreter import narrow, widen
+from fakel.tensor import dtypes
+from fakel.tensor.device import CPU, device
+from fakel.tensor.dtypes import dtype
+from fakel.tensor.printing import tensor_repr
+from fakel.tensor.size import Size, contiguous_strides, is_contiguous
+from fakel.tensor.storage import Storage
+
+_NON_LEAF_GRAD = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+    "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated "
+    "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf "
+    "Tensor by mistake, make sure you access the leaf Tensor instead. See "
+    "github.com/pytorch/pytorch/pull/30531 for more informations."
+)
+
+
+class Tensor:
+    """A multi-dimensional array whose operations are recorded, computed when looked at, and
+    differentiable.
+
+    ``Tensor(...)`` itself is PyTorch's old constructor; use ``tensor(data)``.
+    """
+
+    # Class-level defaults keep making a tensor cheap: only what differs is set on the instance.
+    _storage: Storage
+    _shape: Size
+    _strides: tuple[int, ...] | None = None  # None: contiguous
+    _offset = 0
+    _requires_grad = False
+    _grad: Tensor | None = None
+    _grad_fn: Any = None  # the backward node that made this tensor
+    _output_index = 0  # which of that node's outputs this tensor is
+    _base: Tensor | None = None  # the tensor that this one is a differentiable view of
+    _replay: Callable[[Tensor], Tensor] | None = None  # takes the base to this view
+    _generation = 0  # counts the in-place operations on a base; on a view, those it has seen
+    _hooks: Any = None
+    _retains_grad = False
+
+    is_cuda = is_sparse = is_quantized = is_meta = is_mps = is_mkldnn = is_xpu = is_nested = False
+    is_sparse_csr = is_vulkan = is_ipu = is_xla = is_maia = is_mtia = False
+    is_cpu = True
+    names = property(lambda self: (None,) * len(self._shape))
+
+    # ---------------------------------------------------------------- making tensors
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return cls._legacy_constructor(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    @staticmethod
+    def _legacy_constructor(cls: Any, *args: Any, **kwargs: Any) -> Tensor:
+        raise TypeError("fakel.ops provides the constructor")
+
+    @staticmethod
+    def _from_node(node: Node) -> Tensor:
+        """A new contiguous tensor whose value is the node's."""
+        tensor: Tensor = _new(Tensor)
+        shape = Size(node.shape)
+        tensor._shape = shape
+        tensor._storage = Storage(node, node.dtype, shape.numel())
+        return tensor
+
+    @staticmethod
+    def _from_array(array: Any, dtype: dtype | None = None) -> Tensor:
+        """A new tensor that owns this fresh array (in storage dtype, contiguous)."""
+        array = np.asarray(array)
+        if dtype is None:
+            dtype = dtypes.from_numpy(array.dtype)
+        elif array.dtype != dtype.storage:
+            array = narrow(array, dtype)
+        if not array.flags.c_contiguous:
+            array = array.copy(order="C")
+        return Tensor._from_node(leaf(array, dtype))
+
+    @staticmethod
+    def _from_numpy_shared(array: np.ndarray) -> Tensor:
+        """A tensor on the very memory of a NumPy array (any non-negative strides)."""
+        element_type = dtypes.from_numpy(array.dtype)
+        itemsize = array.itemsize
+        if not array.dtype.isnative:
+            raise ValueError(
+                "given numpy array has byte order different from the native byte order. Conversion "
+                "between byte orders is currently not supported."
+            )
+        if any(stride < 0 for stride in array.strides):
+            raise ValueError(
+                "At least one stride in the given numpy array is negative, and tensors with negative "
+                "strides are not currently supported. (You can probably work around this by making a "
+                "copy of your array  with array.copy().) "
+            )
+        if any(stride % itemsize for stride in array.strides):
+            raise ValueError(
+                "given numpy array strides not a multiple of the element byte size. Copy the numpy "
+                "array to reallocate the memory."
+            )
+        if not array.flags.writeable:
+            warnings.warn(
+                "The given NumPy array is not writable, and PyTorch does not support non-writable "
+                "tensors. This means writing to this tensor will result in undefined behavior. You may "
+                "want to copy the array to protect its data or make it writable before converting it to "
+                "a tensor. This type of warning will be suppressed for the rest of this program.",
+                stacklevel=3,
+            )
+        tensor: Tensor = _new(Tensor)
+        tensor._shape = Size(array.shape)
+        if array.flags.c_contiguous:
+            flat = array.reshape(-1)
+        else:
+            tensor._strides = tuple(stride // itemsize for stride in array.strides)
+            span = 1 + sum((n - 1) * s for n, s in zip(array.shape, tensor._strides, strict=True))
+            flat = np.lib.stride_tricks.as_strided(array, (span,), (itemsize,))
+        known_owner = array.flags.c_contiguous and isinstance(flat.base, np.ndarray)
+        tensor._storage = Storage.on_memory(flat, element_type, pinned=not known_owner)
+        return tensor
+
+    def _alias(self, cls: type[Tensor] | None = None) -> Tensor:
+        """A tensor with the same storage and geometry, outside of the autograd graph."""
+        alias: Tensor = _new(Tensor if cls is None else cls)
+        alias._storage = self._storage
+        alias._shape = self._shape
+        if self._strides is not None:
+            alias._strides = self._strides
+        if self._offset:
+            alias._offset = self._offset
+        return alias
+
+    def _strided_alias(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Tensor:
+        """A tensor on the same storage with another geometry, outside of the autograd graph."""
+        alias: Tensor = _new(Tensor)
+        alias._storage = self._storage
+        alias._shape = Size(shape)
+        if not is_contiguous(shape, strides) or strides != contiguous_strides(shape):
+            alias._strides = strides
+        if offset:
+            alias._offset = offset
+        return alias
+
+    def _take(self, other: Tensor) -> None:
+        """Makes this tensor show the other's storage, as ``self.data = other`` does."""
+        self._storage = other._storage
+        self._shape = other._shape
+        self._strides = other._strides
+        self._offset = other._offset
+
+    # ---------------------------------------------------------------- reading and writing values
+
+    def _node(self) -> Node:
+        """The value as a node: the storage's own where this tensor shows all of it in order."""
+        storage = self._storage
+        if storage.exposed is not None and storage.shared:
+            return leaf(self._array().copy(order="C"), storage.dtype)
+        node = storage.node
+        if self._strides is None and node.shape == self._shape and not self._offset:
+            return node
+        return record(VIEW, (node,), self._geometry(), self._shape, storage.dtype)
+
+    def _geometry(self) -> dict[str, Any]:
+        return {"shape": tuple(self._shape), "strides": self.stride(), "offset": self._offset}
+
+    def _array(self) -> np.ndarray:
+        """The values as a NumPy array in storage dtype; not to be written or handed out."""
+        buffer = computed(self._storage.node)
+        if self._strides is None and buffer.shape == self._shape and not self._offset:
+            return buffer
+        return strided(buffer, self._shape, self.stride(), self._offset)
+
+    def _values(self) -> np.ndarray:
+        """The values as a NumPy array in compute dtype; not to be written or handed out."""
+        return widen(self._array(), self._storage.dtype)
+
+    def _assign(self, node: Node) -> None:
+        """Writes a node of this tensor's shape and dtype into the storage."""
+        storage = self._storage
+        if self._strides is None and self._shape.numel() == storage.length:
+            storage.replace(node)
+            return
+        if storage.shared:
+            value = computed(node)
+            strided(storage.node.value, self._shape, self.stride(), self._offset)[...] = value
+            storage.version += 1
+            return
+        old = storage.node
+        storage.node = None  # type: ignore[assignment]
+        storage.node = record(WRITE, (old, node), self._geometry(), old.shape, storage.dtype)
+        storage.version += 1
+
+    # ---------------------------------------------------------------- geometry
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dimension."""
+        return self._shape
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        if dim is None:
+            return self._shape
+        ndim = len(self._shape)
+        if not -max(ndim, 1) <= dim < max(ndim, 1):
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, "
+                f"{max(ndim, 1) - 1}], but got {dim})"
+            )
+        if not ndim:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        return self._shape[dim]
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements apart in memory neighbours in each dimension (or in one) are."""
+        strides = self._strides
+        if strides is None:
+            strides = contiguous_strides(self._shape)
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        """The position in the storage of the first element."""
+        return self._offset
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self._shape)
+
+    ndimension = dim
+    ndim = property(dim)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._shape.numel()
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """The size of an element in bytes."""
+        return self._storage.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """The size of an element in bytes."""
+        return self._storage.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all elements in bytes."""
+        return self.numel() * self.itemsize
+
+    def __len__(self) -> int:
+        if not self._shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self._shape[0]
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        address: int = self._storage.own().ctypes.data
+        return address + self._offset * self.itemsize
+
+    # ---------------------------------------------------------------- dtype and device
+
+    @property
+    def dtype(self) -> dtype:
+        """The element type."""
+        return self._storage.dtype
+
+    @property
+    def device(self) -> device:
+        """Where the tensor is: always the CPU."""
+        return CPU
+
+    def get_device(self) -> int:
+        """-1: the CPU."""
+        return -1
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a floating-point one."""
+        return self._storage.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is a complex one."""
+        return self._storage.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether the dtype can hold negative numbers."""
+        return self._storage.dtype.is_signed
+
+    # ---------------------------------------------------------------- autograd's fields
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are computed for this tensor."""
+        return self._requires_grad or self._backward_node() is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._backward_node() is not None:
+            if not value:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use a "
+                    "computed variable in a subgraph that doesn't require differentiation use "
+                    "var_no_grad = var.detach()."
+                )
+            return
+        if value and not (self.dtype.is_floating_point or self.dtype.is_complex):
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        self._requires_grad = bool(value)
+
+    def _backward_node(self) -> Any:
+        """The backward node, brought up to date when this is a view of a base changed in place."""
+        base = self._base
+        if base is not None and base._generation != self._generation:
+            self._generation = base._generation
+            if base.requires_grad:
+                assert self._replay is not None
+                view = self._replay(base)
+                self._grad_fn = view._grad_fn
+                self._output_index = view._output_index
+        return self._grad_fn
+
+    @property
+    def grad_fn(self) -> Any:
+        """The backward node that made this tensor, None for a leaf."""
+        return self._backward_node()
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether gradients accumulate in this tensor: no recorded operation made it."""
+        return self._backward_node() is None
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of its backward node this tensor is."""
+        return self._output_index
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether this is a non-leaf tensor that keeps its gradient."""
+        return self._retains_grad
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient."""
+        if self._grad is None and not self._retains_grad and self._grad_fn is not None:
+            warnings.warn(_NON_LEAF_GRAD, UserWarning, stacklevel=2)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type "
+                    f"{type(value).__name__}"
+                )
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if value.dtype is not self.dtype:
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: expected "
+                    f"torch.{self.dtype.letter}Tensor, got torch.{value.dtype.letter}Tensor"
+                )
+            if value._shape != self._shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: expected {list(self._shape)}, got "
+                    f"{list(value._shape)}"
+                )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def _version(self) -> int:
+        return self._storage.version
+
+    @property
+    def data(self) -> Tensor:
+        """The same values outside of the autograd graph; writing to it is not tracked."""
+        return self._alias()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if value.dtype is not self.dtype and not value.is_floating_point() and self.requires_grad:
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point")
+        self._take(value)
+
+    # ---------------------------------------------------------------- interchange with Python and NumPy
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The values as a NumPy array on the same memory.
+
+        Args:
+            force: detach first, and copy what shares no memory, instead of refusing.
+
+        Raises:
+            RuntimeError: when the tensor requires a gradient.
+            TypeError: for bfloat16, which NumPy does not have.
+        """
+        if self.requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        if self.dtype is dtypes.bfloat16:
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return strided(self._storage.expose(), self._shape, self.stride(), self._offset)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    # numpy_scalar * tensor is left to the tensor
+    __array_priority__ = 1000
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        if self._shape.numel() != 1:
+            raise RuntimeError(f"a Tensor with {self._shape.numel()} elements cannot be converted to Scalar")
+        return self._values().item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; a number for a zero-dimensional tensor."""
+        return self._values().tolist()
+
+    def __bool__(self) -> bool:
+        count = self._shape.numel()
+        if count != 1:
+            what = "more than one value" if count else "no values"
+            raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.numel() != 1 or self.dtype.is_floating_point or self.dtype.is_complex:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        return tensor_repr(self, tensor_contents=tensor_contents)
+
+    def __format__(self, specification: str) -> str:
+        if not self._shape and type(self) is Tensor:
+            return self.item().__format__(specification)
+        return object.__format__(self, specification)
+
+    def __iter__(self) -> Any:
+        if not self._shape:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))  # type: ignore[attr-defined]
+
+    def __dir__(self) -> list[str]:
+        return sorted(name for name in object.__dir__(self) if not name.startswith("_from_"))
+
+
+_new = object.__new__
+
+
