@@ -27,7 +27,7 @@ def report() -> str:
         ("NumPy", np.__version__),
         (
             "llvmlite",
-            f"{_version('llvmlite')}, LLVM {'.'.join(map(str, llvmlite.binding.llvm_version_info))}",
+            _llvm(),
         ),
         ("system", platform.platform()),
         ("processor", processor()),
@@ -42,6 +42,11 @@ def report() -> str:
         ("settings", _settings()),
     ]
     return "\n".join(f"{name + ':':<11}{value}" for name, value in rows)
+
+
+def _llvm() -> str:
+    numbers = ".".join(map(str, llvmlite.binding.llvm_version_info))
+    return f"{_version('llvmlite')}, LLVM {numbers}"
 
 
 def processor() -> str:

@@ -10,8 +10,8 @@ from fakel.cli import doctor, run
 
 DESCRIPTION = "Runs PyTorch programs on a CPU, without PyTorch."
 RUN_DESCRIPTION = (
-    "Runs a script or module as `python` does, with torch and torchvision being fakel. Everything after "
-    "the script belongs to it."
+    "Runs a script or module as `python` does, with torch and torchvision being fakel. "
+    "Everything after the script belongs to it."
 )
 
 
@@ -57,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def version() -> str:
-    """fakel's own version (`torch.__version__` is that of the PyTorch it follows)."""
+    """The version of fakel itself (`torch.__version__` is that of the PyTorch it follows)."""
     try:
         return importlib.metadata.version("fakel")
     except importlib.metadata.PackageNotFoundError:

@@ -81,7 +81,7 @@ def _is_fakel(filename: str) -> bool:
 
 
 def _is_of_interest(filename: str) -> bool:
-    """Whether a hidden line could explain an error: those of the runner and the aliases never do."""
+    """Whether a hidden line may explain an error: those of the runner and the aliases do not."""
     return _is_fakel(filename) and not filename.startswith(_RUNNER_FOLDERS)
 
 

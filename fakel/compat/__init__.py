@@ -1,4 +1,4 @@
-"""What lets programs that say `import torch` run on fakel: aliases for scripts, workers, notebooks."""
+"""What lets programs that say `import torch` run on fakel: scripts, their workers, notebooks."""
 
 from fakel.compat.alias import install, uninstall
 from fakel.compat.notebook import load_ipython_extension, unload_ipython_extension

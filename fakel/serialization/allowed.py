@@ -84,8 +84,8 @@ def _registered() -> dict[str, Any]:
         if isinstance(thing, tuple):
             if len(thing) != 2:
                 raise ValueError(
-                    "Expected tuple of length 2 (global, str of callable full path), but got tuple of "
-                    f"length: {len(thing)}"
+                    "Expected tuple of length 2 (global, str of callable full path), but got "
+                    f"tuple of length: {len(thing)}"
                 )
             if type(thing[1]) is not str:
                 raise TypeError(
@@ -217,17 +217,18 @@ class Allowed:
         full = name if module == "builtins" else f"{module}.{name}"
         if self.weights_only:
             return (
-                f"Unsupported global: GLOBAL {full} was not an allowed global by default. Please use "
-                f"`torch.serialization.add_safe_globals([{full}])` or the "
+                f"Unsupported global: GLOBAL {full} was not an allowed global by default. Please "
+                f"use `torch.serialization.add_safe_globals([{full}])` or the "
                 f"`torch.serialization.safe_globals([{full}])` context manager to allowlist this "
                 "global if you trust this class/function."
             )
         if module.split(".")[0] in ("torch", "torchvision"):
             return f"The checkpoint needs {full}, which fakel does not have (yet)."
         return (
-            f"fakel does not run code from a checkpoint, with weights_only=False neither: GLOBAL {full} "
-            f"is not one of the types that it loads. If you trust this class/function, define or import "
-            f"it and call `torch.serialization.add_safe_globals([{full}])` before loading."
+            "fakel does not run code from a checkpoint, with weights_only=False neither: GLOBAL "
+            f"{full} is not one of the types that it loads. If you trust this class/function, "
+            f"define or import it and call `torch.serialization.add_safe_globals([{full}])` "
+            "before loading."
         )
 
     def may_call(self, thing: Any) -> bool:

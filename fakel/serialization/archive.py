@@ -25,10 +25,10 @@ _MADE_BY = 0x031E
 _ZIP64_VERSION = 45
 
 _CORRUPT = (
-    "PytorchStreamReader failed {what}. This is an internal miniz error. If you are seeing this error, "
-    "there is a high likelihood that your checkpoint file is corrupted. This can happen if the "
-    "checkpoint was not saved properly, was transferred incorrectly, or the file was modified after "
-    "saving."
+    "PytorchStreamReader failed {what}. This is an internal miniz error. If you are seeing this "
+    "error, there is a high likelihood that your checkpoint file is corrupted. This can happen "
+    "if the checkpoint was not saved properly, was transferred incorrectly, or the file was "
+    "modified after saving."
 )
 
 
@@ -49,9 +49,8 @@ class ArchiveWriter:
         self._write = write
         self._folder = name
         self._position = 0
-        self._entries: list[
-            tuple[bytes, int, int, int]
-        ] = []  # name, checksum, size, header position
+        # name, checksum, size, header position
+        self._entries: list[tuple[bytes, int, int, int]] = []
 
     def add(self, name: str, content: Any) -> None:
         """Append one record; `content` is bytes or a contiguous buffer."""
@@ -63,25 +62,11 @@ class ArchiveWriter:
         data_at = header_at + 30 + len(encoded) + len(extra) + 4
         padding = -data_at % ALIGNMENT
         extra += b"FB" + struct.pack("<H", padding) + b"Z" * padding
+        large = size >= ZIP64_LIMIT
         flags = _DESCRIPTOR_AND_UTF8 if size else _UTF8
-        version = _ZIP64_VERSION if size >= ZIP64_LIMIT else 0
-        sizes = ZIP64_LIMIT if size >= ZIP64_LIMIT else 0
-        self._put(
-            struct.pack(
-                "<IHHHHHIIIHH",
-                0x04034B50,
-                version,
-                flags,
-                0,
-                0,
-                0,
-                0,
-                sizes,
-                sizes,
-                len(encoded),
-                len(extra),
-            )
-        )
+        kind = (0x04034B50, _ZIP64_VERSION if large else 0, flags, 0, 0, 0, 0)
+        lengths = (ZIP64_LIMIT if large else 0,) * 2 + (len(encoded), len(extra))
+        self._put(struct.pack("<IHHHHHIIIHH", *kind, *lengths))
         self._put(encoded + extra)
         if size:
             self._put(content)
@@ -94,48 +79,10 @@ class ArchiveWriter:
         self.add("version", FORMAT_VERSION)
         self.add(".data/serialization_id", self._fingerprint())
         directory_at = self._position
-        for name, checksum, size, header_at in self._entries:
-            extra = _zip64_fields(size, header_at, size >= ZIP64_LIMIT)
-            shown_size, shown_at = min(size, ZIP64_LIMIT), min(header_at, ZIP64_LIMIT)
-            flags = _DESCRIPTOR_AND_UTF8 if size else _UTF8
-            self._put(
-                struct.pack(
-                    "<IHHHHHHIIIHHHHHII", 0x02014B50, 0, _ZIP64_VERSION if extra else 0, flags, 0, 0, 0,
-                    checksum, shown_size, shown_size, len(name), len(extra), 0, 0, 0, 0, shown_at,
-                )
-            )  # fmt: skip
-            self._put(name + extra)
-        size, count, end_at = self._position - directory_at, len(self._entries), self._position
-        self._put(
-            struct.pack(
-                "<IQHHIIQQQQ",
-                0x06064B50,
-                44,
-                _MADE_BY,
-                _ZIP64_VERSION,
-                0,
-                0,
-                count,
-                count,
-                size,
-                directory_at,
-            )
-        )
-        self._put(struct.pack("<IIQI", 0x07064B50, 0, end_at, 1))
-        shown_count, shown_at = min(count, 0xFFFF), min(directory_at, ZIP64_LIMIT)
-        self._put(
-            struct.pack(
-                "<IHHHHIIH",
-                0x06054B50,
-                0,
-                0,
-                shown_count,
-                shown_count,
-                min(size, ZIP64_LIMIT),
-                shown_at,
-                0,
-            )
-        )
+        for entry in self._entries:
+            self._put(_directory_entry(*entry))
+        count, directory_size = len(self._entries), self._position - directory_at
+        self._put(_directory_end(count, directory_size, directory_at))
 
     def _put(self, content: Any) -> None:
         self._write(content)
@@ -145,6 +92,26 @@ class ArchiveWriter:
         """Forty digits that tell files of different content apart."""
         digest = hashlib.sha256(repr([entry[:3] for entry in self._entries]).encode()).digest()
         return str(int.from_bytes(digest, "big") % 10**40).rjust(40, "0").encode()
+
+
+def _directory_entry(name: bytes, checksum: int, size: int, header_at: int) -> bytes:
+    extra = _zip64_fields(size, header_at, size >= ZIP64_LIMIT)
+    version = _ZIP64_VERSION if extra else 0
+    flags = _DESCRIPTOR_AND_UTF8 if size else _UTF8
+    shown = min(size, ZIP64_LIMIT)
+    kind = (0x02014B50, 0, version, flags, 0, 0, 0)
+    lengths = (checksum, shown, shown, len(name), len(extra), 0)
+    place = (0, 0, 0, min(header_at, ZIP64_LIMIT))
+    return struct.pack("<IHHHHHHIIIHHHHHII", *kind, *lengths, *place) + name + extra
+
+
+def _directory_end(count: int, size: int, at: int) -> bytes:
+    """The end of the archive in its 64-bit form, and in the old one that readers look for."""
+    versions = (_MADE_BY, _ZIP64_VERSION)
+    large = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, *versions, 0, 0, count, count, size, at)
+    locator = struct.pack("<IIQI", 0x07064B50, 0, at + size, 1)
+    shown = (min(count, 0xFFFF), min(count, 0xFFFF), min(size, ZIP64_LIMIT), min(at, ZIP64_LIMIT))
+    return large + locator + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, *shown, 0)
 
 
 def _zip64_fields(size: int, header_at: int, large: bool) -> bytes:
@@ -210,7 +177,8 @@ class ArchiveReader:
         entry = self._entry(name)
         if size is not None and entry.file_size != size:
             raise corrupt(
-                f"reading file {entry.filename}: it has {entry.file_size} bytes, {size} were expected"
+                f"reading file {entry.filename}: it has {entry.file_size} bytes, {size} were "
+                "expected"
             )
         if entry.compress_type != zipfile.ZIP_STORED:
             return self._decompressed(entry)

@@ -1,4 +1,4 @@
-"""Plain data of Python and NumPy in checkpoints: what `load(..., weights_only=False)` takes besides tensors.
+"""Plain data of Python and NumPy, which `load(..., weights_only=False)` takes besides tensors.
 
 NumPy's own unpickling trusts its input (a crafted dtype reaches memory that is not the array's), so
 arrays and scalars are put together here from checked parts.

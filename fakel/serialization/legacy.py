@@ -1,4 +1,4 @@
-"""The format of PyTorch before 1.6: several pickles one after the other, then the storages' bytes."""
+"""The format of PyTorch before 1.6: several pickles in a row, then the storages' bytes."""
 
 from __future__ import annotations
 

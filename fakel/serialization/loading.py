@@ -22,10 +22,10 @@ from fakel.serialization.unpickler import Unpickler, storage_identifier
 from fakel.tensor.pickling import RawStorage, new_storage
 
 _UNSAFE = (
-    "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` from "
-    "`False` to `True`. Re-running `torch.load` with `weights_only` set to `False` will likely succeed, "
-    "but it can result in arbitrary code execution. Do it only if you got the file from a trusted "
-    "source."
+    "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` "
+    "from `False` to `True`. Re-running `torch.load` with `weights_only` set to `False` will "
+    "likely succeed, but it can result in arbitrary code execution. Do it only if you got the "
+    "file from a trusted source."
 )
 _DOCUMENTATION = (
     "\n\nCheck the documentation of torch.load to learn more about types accepted by default with "
@@ -54,7 +54,7 @@ def load(
             classes and of the program's own modules; PyTorch would load everything, and run code
             from the file for it.
         mmap: read storages from the file when they are used, instead of now; `f` is a path then.
-        encoding: how texts of Python 2 are decoded ("utf-8").
+        **pickle_load_args: `encoding` says how texts of Python 2 are decoded ("utf-8").
 
     Raises:
         UnpicklingError: the file names something that is not allowed; the message says what.
@@ -77,9 +77,9 @@ def load(
             if mmap:
                 shown = f"{f}, " if isinstance(f, str) else ""
                 raise RuntimeError(
-                    f"mmap can only be used with files saved with `torch.save({shown}"
-                    "_use_new_zipfile_serialization=True), please torch.save your checkpoint with this "
-                    "option in order to use mmap."
+                    "mmap can only be used with files saved with "
+                    f"`torch.save({shown}_use_new_zipfile_serialization=True), please torch.save "
+                    "your checkpoint with this option in order to use mmap."
                 )
             return legacy.load(file, locate, allowed, encoding)
         except pickle.UnpicklingError as error:
@@ -110,13 +110,13 @@ def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
 
 def _opened(f: Any) -> AbstractContextManager[IO[bytes]]:
     if isinstance(f, (str, os.PathLike)):
-        return open(f, "rb")  # noqa: SIM115 - the caller closes it
+        return open(f, "rb")
     try:
         f.seek(f.tell())
     except (io.UnsupportedOperation, AttributeError) as error:
         raise type(error)(
-            f"{error}. You can only torch.load from a file that is seekable. Please pre-load the data "
-            "into a buffer like io.BytesIO and try to load from it instead."
+            f"{error}. You can only torch.load from a file that is seekable. Please pre-load the "
+            "data into a buffer like io.BytesIO and try to load from it instead."
         ) from None
     return nullcontext(f)
 
@@ -134,8 +134,8 @@ def _load_zip(
     archive = ArchiveReader(file)
     if archive.has("constants.pkl"):
         raise RuntimeError(
-            "this is a TorchScript archive (torch.jit.save): fakel does not run code from files, save "
-            "the state_dict with torch.save instead"
+            "this is a TorchScript archive (torch.jit.save): fakel does not run code from files, "
+            "save the state_dict with torch.save instead"
         )
     if mapped and not isinstance(f, (str, os.PathLike)):
         raise ValueError("f must be a file path in order to use the mmap argument")
@@ -192,17 +192,18 @@ def _map_file(path: Any) -> memory_map.mmap:
 def _weights_only_message(message: str) -> str:
     if re.search(r"GLOBAL (\S+) was not an allowed global by default.", message):
         message = (
-            "Weights only load failed. This file can still be loaded, to do so you have two options, "
-            "\033[1mdo those steps only if you trust the source of the checkpoint\033[0m. "
-            f"\n\t(1) {_UNSAFE}\n\t(2) Alternatively, to load with `weights_only=True` please check the "
-            f"recommended steps in the following error message.\n\tWeightsUnpickler error: {message}"
+            "Weights only load failed. This file can still be loaded, to do so you have two "
+            "options, \033[1mdo those steps only if you trust the source of the "
+            f"checkpoint\033[0m. \n\t(1) {_UNSAFE}\n\t(2) Alternatively, to load with "
+            "`weights_only=True` please check the recommended steps in the following error "
+            f"message.\n\tWeightsUnpickler error: {message}"
         )
     elif re.search(r"whose module (\S+) is blocked", message):
         message = f"Weights only load failed. {_UNSAFE}\n\n\n{message}"
     else:
         message = (
-            f"Weights only load failed. {_UNSAFE}\nPlease file an issue with the following so that we "
-            "can make `weights_only=True` compatible with your use case: WeightsUnpickler error: "
-            f"\n\n{message}"
+            f"Weights only load failed. {_UNSAFE}\nPlease file an issue with the following so "
+            "that we can make `weights_only=True` compatible with your use case: "
+            f"WeightsUnpickler error: \n\n{message}"
         )
     return message + _DOCUMENTATION

@@ -57,8 +57,9 @@ def default_restore_location(storage: Any, location: str) -> Any:
         kind = found[1]
         raise RuntimeError(
             f"Attempting to deserialize object on a {kind.upper()} device but "
-            f"torch.{kind}.is_available() is False. If you are running on a CPU-only machine, please "
-            "use torch.load with map_location=torch.device('cpu') to map your storages to the CPU."
+            f"torch.{kind}.is_available() is False. If you are running on a CPU-only machine, "
+            "please use torch.load with map_location=torch.device('cpu') to map your storages to "
+            "the CPU."
         )
     if location.startswith(("mps", "meta")):
         raise RuntimeError(

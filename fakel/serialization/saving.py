@@ -1,4 +1,4 @@
-"""`save`: writes an object to PyTorch's zip format, so that PyTorch reads it with `weights_only=True`."""
+"""`save`: writes an object to PyTorch's zip format; PyTorch reads it with `weights_only=True`."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _permissions(existing: os.stat_result | None) -> int:
 
 
 class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
-    """Python's own pickler, which notes storages instead of pickling them and uses PyTorch's names."""
+    """Python's own pickler; it notes storages instead of pickling them and uses PyTorch's names."""
 
     dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 

@@ -271,8 +271,8 @@ class Unpickler:
         target = self._stack[-1]
         if type(target) not in (dict, OrderedDict, Counter, defaultdict):
             raise pickle.UnpicklingError(
-                f"Can only {opcode} for dict, collections.OrderedDict, collections.Counter, but got "
-                f"{type(target)}"
+                f"Can only {opcode} for dict, collections.OrderedDict, collections.Counter, but "
+                f"got {type(target)}"
             )
         for position in range(0, len(items), 2):
             target[items[position]] = items[position + 1]
@@ -387,7 +387,7 @@ def _set_state(target: Any, state: Any) -> None:
 
 
 def storage_identifier(identifier: Any, fields: int) -> tuple[Any, ...]:
-    """The checked fields of a persistent id: storage type, key, location, number of elements, ..."""
+    """The checked fields of a persistent id: storage type, key, location, number of elements."""
     if not isinstance(identifier, tuple) or len(identifier) <= fields:
         raise pickle.UnpicklingError(f"malformed persistent id {identifier!r}")
     word = identifier[0].decode("ascii") if isinstance(identifier[0], bytes) else identifier[0]

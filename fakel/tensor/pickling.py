@@ -22,8 +22,8 @@ UNTYPED = (uint16, uint32, uint64)
 _INTERNAL = frozenset(Tensor.__annotations__) | {"_backward_hooks"}
 
 _NOT_A_LEAF = (
-    "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-    "moment.  If you were attempting to deepcopy a module, this may be because of a "
+    "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
+    "the moment.  If you were attempting to deepcopy a module, this may be because of a "
     "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
 )
 
@@ -35,7 +35,7 @@ def user_state(tensor: Tensor) -> dict[str, Any]:
 
 
 def reduce_tensor(tensor: Tensor, protocol: int) -> tuple[Any, ...]:
-    """What `Tensor.__reduce_ex__` returns: tensors that share a storage share it again when loaded."""
+    """What `Tensor.__reduce_ex__` returns; tensors that share a storage share it again later."""
     function, arguments = _plain_parts(tensor)
     state = user_state(tensor)
     if type(tensor) is Tensor and not state:
@@ -71,7 +71,7 @@ def deepcopy_tensor(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
     if tensor.requires_grad:
         result.requires_grad = True
     if tensor._grad is not None:
-        result._grad = deepcopy_tensor(tensor._grad.detach(), memo)
+        result._grad = deepcopy_tensor(tensor._grad, memo)
     for name, value in user_state(tensor).items():
         setattr(result, name, _deepcopy(value, memo))
     return result
@@ -129,9 +129,9 @@ def tensor_on(
     if reach > storage.length:
         itemsize = storage.dtype.itemsize
         raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and "
-            f"itemsize {itemsize} requiring a storage size of {reach * itemsize} are out of bounds for "
-            f"storage of size {storage.length * itemsize}"
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
+            f"and itemsize {itemsize} requiring a storage size of {reach * itemsize} are out of "
+            f"bounds for storage of size {storage.length * itemsize}"
         )
     whole = Tensor._from_node(storage.node)
     whole._storage = storage
@@ -146,7 +146,7 @@ def _reduce_storage(storage: Storage) -> tuple[Any, ...]:
     return _rebuild_storage, (storage.dtype, storage_array(storage))
 
 
-copyreg.pickle(Storage, _reduce_storage)  # type: ignore[arg-type]
+copyreg.pickle(Storage, _reduce_storage)
 
 
 def _rebuild_tensor(
@@ -164,8 +164,11 @@ def _rebuild_tensor_v2(
     backward_hooks: Any,
     metadata: dict[str, Any] | None = None,
 ) -> Tensor:
-    """A tensor from its parts. Hooks are never saved; `metadata` marks lazily conjugated or negated
-    values, which fakel makes real."""
+    """A tensor from its parts.
+
+    Hooks are never saved. `metadata` marks lazily conjugated or negated values; fakel makes them
+    real.
+    """
     if isinstance(storage, RawStorage):
         raise RuntimeError("cannot make a tensor of a storage without a dtype")
     tensor = tensor_on(storage, offset, shape, strides)

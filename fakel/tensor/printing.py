@@ -1,4 +1,4 @@
-"""The printed form of tensors: what `repr`, `print` and `format` show, character for character as PyTorch.
+"""The printed form of tensors: `repr`, `print` and `format`, character for character as PyTorch.
 
 `array_text` formats plain NumPy values; `tensor_repr` adds what belongs to a tensor around them.
 """
