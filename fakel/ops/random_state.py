@@ -24,7 +24,7 @@ def manual_seed(seed: Any) -> Generator:
 
 @function
 def seed() -> int:
-    """Starts the default generator with a seed that the operating system draws. Returns the seed."""
+    """Starts the default generator with a seed from the operating system. Returns the seed."""
     return default_generator.seed()
 
 
