@@ -1,0 +1,1 @@
+"""torchvision on fakel: datasets, transforms, models and utilities for images."""
