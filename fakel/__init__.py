@@ -1,6 +1,16 @@
 """fakel: PyTorch programs on a CPU without PyTorch."""
 
+from fakel import autograd, ops
 from fakel import tensor as _tensor_package
+from fakel.autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from fakel.ops.declare import FUNCTIONS as _FUNCTIONS
 from fakel.tensor import (
     Size,
     Tensor,
@@ -27,17 +37,6 @@ from fakel.tensor.formats import (
     contiguous_format,
     preserve_format,
     strided,
-)
-from fakel import autograd, ops
-from fakel.ops.declare import FUNCTIONS as _FUNCTIONS
-
-from fakel.autograd import (
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    is_inference_mode_enabled,
-    no_grad,
-    set_grad_enabled,
 )
 
 globals().update({each.name: each for each in dtypes.ALL})

@@ -4,6 +4,7 @@ from fakel.autograd import anomaly, function, graph, methods
 from fakel.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from fakel.autograd.backward import backward, grad
 from fakel.autograd.function import Function
+from fakel.autograd.gradcheck import gradcheck, gradgradcheck
 from fakel.autograd.modes import (
     enable_grad,
     inference_mode,
@@ -21,6 +22,8 @@ __all__ = [
     "enable_grad",
     "function",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "inference_mode",
     "is_grad_enabled",

@@ -14,7 +14,7 @@ class _Anomaly:
 anomaly = _Anomaly()
 
 
-class set_detect_anomaly:  # noqa: N801 - torch's name
+class set_detect_anomaly:
     """Switches anomaly mode; as a context manager, until its end.
 
     Args:
@@ -33,7 +33,7 @@ class set_detect_anomaly:  # noqa: N801 - torch's name
         anomaly.enabled, anomaly.check_nan = self._previous
 
 
-class detect_anomaly(set_detect_anomaly):  # noqa: N801 - torch's name
+class detect_anomaly(set_detect_anomaly):
     """Anomaly mode as a context manager.
 
     Args:
@@ -44,7 +44,8 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801 - torch's name
         super().__init__(anomaly.enabled, anomaly.check_nan)
         self._check_nan = check_nan
         warnings.warn(
-            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be "
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should "
+            "only be "
             "enabled for debugging.",
             stacklevel=2,
         )
@@ -67,7 +68,8 @@ def warn_with_forward_stack(node: Any) -> None:
     """Says where the operation of a failing backward node was called."""
     if node.stack is None:
         warnings.warn(
-            f"Error detected in {node.name()}. No forward pass information available. Enable detect "
+            f"Error detected in {node.name()}. No forward pass information available. Enable "
+            "detect "
             "anomaly during forward pass for more information.",
             stacklevel=2,
         )

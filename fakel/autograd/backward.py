@@ -31,7 +31,9 @@ def _roots(outputs: list[Tensor], grads: Sequence[Tensor | None]) -> list[tuple[
                 )
             grad = Tensor._ones(output._shape, output.dtype)  # type: ignore[attr-defined]
         elif not isinstance(grad, Tensor):
-            raise TypeError("gradients can be either Tensors or None, but got " + type(grad).__name__)
+            raise TypeError(
+                "gradients can be either Tensors or None, but got " + type(grad).__name__
+            )
         elif grad._shape != output._shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{position}] has a shape of {grad._shape} and "
@@ -41,7 +43,8 @@ def _roots(outputs: list[Tensor], grads: Sequence[Tensor | None]) -> list[tuple[
             raise RuntimeError(_NO_GRAD_FN.format(position))
         elif grad.is_complex() != output.is_complex():
             raise RuntimeError(
-                "For complex Tensors, both grad_output and output are required to have the same dtype. "
+                "For complex Tensors, both grad_output and output are required to have the same "
+                "dtype. "
                 f"Mismatch in dtype: grad_output[{position}] has a dtype of {grad.dtype} and "
                 f"output[{position}] has a dtype of {output.dtype}."
             )
@@ -70,10 +73,15 @@ def backward(
         inputs: accumulate in these tensors only.
     """
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
         if grad_tensors is not None:
             raise RuntimeError(
-                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                "`backward()`. "
                 "Please only use `grad_tensors`."
             )
         grad_tensors = grad_variables
@@ -168,7 +176,9 @@ def _batched(
         for row in zip(*(g.unbind(0) for g in grads), strict=True)
     ]
     stack = Tensor._stack  # type: ignore[attr-defined]
-    return tuple(None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True))
+    return tuple(
+        None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)
+    )
 
 
 def tensor_backward(

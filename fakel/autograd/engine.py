@@ -113,7 +113,9 @@ def _leading_to(nodes: dict[Backward, int], wanted: dict[Any, int]) -> set[Backw
     useful: set[Backward] = set()
     for node in sorted(nodes, key=lambda node: node.sequence):
         for edge in node.edges:
-            if edge is not None and (_key(edge) in wanted or (not isinstance(edge, Tensor) and edge[0] in useful)):
+            if edge is not None and (
+                _key(edge) in wanted or (not isinstance(edge, Tensor) and edge[0] in useful)
+            ):
                 useful.add(node)
                 break
     return useful
@@ -143,9 +145,7 @@ def call_tensor_hooks(hooks: dict[int, Any], grad: Tensor) -> Tensor:
         if replaced is None:
             continue
         if not isinstance(replaced, Tensor):
-            raise TypeError(
-                f"expected Variable, but hook returned '{type(replaced).__name__}'"
-            )
+            raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
         if replaced._shape != grad._shape:
             raise RuntimeError(
                 f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value"
@@ -154,7 +154,9 @@ def call_tensor_hooks(hooks: dict[int, Any], grad: Tensor) -> Tensor:
     return grad
 
 
-def _pull_back(node: Backward, grads: list[Tensor | None], keep_graph: bool) -> Sequence[Tensor | None]:
+def _pull_back(
+    node: Backward, grads: list[Tensor | None], keep_graph: bool
+) -> Sequence[Tensor | None]:
     if node.freed:
         raise RuntimeError(FREED)
     try:
@@ -167,7 +169,9 @@ def _pull_back(node: Backward, grads: list[Tensor | None], keep_graph: bool) -> 
         for index, grad in enumerate(results):
             if grad is not None and bool((grad != grad).any()):
                 warn_with_forward_stack(node)
-                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {index}th output.")
+                raise RuntimeError(
+                    f"Function '{node.name()}' returned nan values in its {index}th output."
+                )
     for hook in tuple(node.hooks.values()):
         replaced = hook(tuple(results), tuple(grads))
         if replaced is not None:
@@ -219,5 +223,3 @@ def _of_its_own(grad: Tensor) -> Tensor:
             raise AssertionError("a contiguous tensor reads as a node of its own shape")
         return alias
     return grad.clone()  # type: ignore[attr-defined, no-any-return]
-
-

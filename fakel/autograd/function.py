@@ -57,7 +57,9 @@ class FunctionCtx:
 
 
 class _FunctionBackward(Backward):
-    def __init__(self, cls: type[Function], context: FunctionCtx, inputs: list[Tensor | None]) -> None:
+    def __init__(
+        self, cls: type[Function], context: FunctionCtx, inputs: list[Tensor | None]
+    ) -> None:
         super().__init__(cls.__name__ + "Backward", inputs)
         self.function = cls
         self.context = context
@@ -75,12 +77,14 @@ class _FunctionBackward(Backward):
         count = len(self.edges)
         if len(results) > count and any(extra is not None for extra in results[count:]):
             raise RuntimeError(
-                f"function {self.title} returned an incorrect number of gradients (expected {count}, "
+                f"function {self.title} returned an incorrect number of gradients (expected "
+                f"{count}, "
                 f"got {len(results)})"
             )
         if len(results) < count:
             raise RuntimeError(
-                f"function {self.title} returned an incorrect number of gradients (expected {count}, "
+                f"function {self.title} returned an incorrect number of gradients (expected "
+                f"{count}, "
                 f"got {len(results)})"
             )
         return tuple(results[:count])
@@ -102,7 +106,9 @@ class Function:
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Computes the results."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -113,7 +119,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Returns the gradient of each argument of ``forward``, None where there is none."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to "
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to "
             "use it with backward mode AD."
         )
 
@@ -157,7 +164,9 @@ def _same(tensor: Tensor | None, outputs: Any, results: list[Any]) -> Tensor | N
     return tensor
 
 
-def _tie(value: Tensor, node: Backward, context: FunctionCtx, inputs: list[Tensor | None]) -> Tensor:
+def _tie(
+    value: Tensor, node: Backward, context: FunctionCtx, inputs: list[Tensor | None]
+) -> Tensor:
     if any(value is t for t in context._non_differentiable):
         return value
     if not (value.is_floating_point() or value.is_complex()):
@@ -166,7 +175,9 @@ def _tie(value: Tensor, node: Backward, context: FunctionCtx, inputs: list[Tenso
     if not dirty and any(value is t for t in inputs):
         value = value._alias()
     if dirty and value._requires_grad and value._grad_fn is None:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
     return attach(value, node)
 
 

@@ -10,7 +10,7 @@ from fakel.autograd.tape import saved_tensor_hooks as _in_force
 from fakel.tensor import Tensor
 
 
-class saved_tensors_hooks:  # noqa: N801 - torch's name
+class saved_tensors_hooks:
     """Within this context tensors saved for backward are packed and unpacked by the two functions.
 
     Args:
@@ -18,7 +18,9 @@ class saved_tensors_hooks:  # noqa: N801 - torch's name
         unpack_hook: takes that and returns a tensor with the same values.
     """
 
-    def __init__(self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]) -> None:
+    def __init__(
+        self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]
+    ) -> None:
         self.pack_hook = pack_hook
         self.unpack_hook = unpack_hook
 
@@ -29,7 +31,7 @@ class saved_tensors_hooks:  # noqa: N801 - torch's name
         _in_force.pop()
 
 
-class save_on_cpu(saved_tensors_hooks):  # noqa: N801 - torch's name
+class save_on_cpu(saved_tensors_hooks):
     """Keeps saved tensors on the CPU, where fakel's tensors are anyway.
 
     Args:

@@ -91,7 +91,7 @@ class _GradMode(_Mode):
         state.enabled = self._previous
 
 
-class no_grad(_GradMode):  # noqa: N801 - torch's name
+class no_grad(_GradMode):
     """Nothing is recorded for backward: results do not require gradients."""
 
     target = False
@@ -101,7 +101,7 @@ class no_grad(_GradMode):  # noqa: N801 - torch's name
         return self if function is None else self(function)
 
 
-class enable_grad(_GradMode):  # noqa: N801 - torch's name
+class enable_grad(_GradMode):
     """Recording for backward is on, also within ``no_grad``."""
 
     def __new__(cls, function: Any = None) -> Any:
@@ -109,7 +109,7 @@ class enable_grad(_GradMode):  # noqa: N801 - torch's name
         return self if function is None else self(function)
 
 
-class set_grad_enabled(_GradMode):  # noqa: N801 - torch's name
+class set_grad_enabled(_GradMode):
     """Switches recording for backward on or off, at once; as a context manager, until its end.
 
     Args:
@@ -132,7 +132,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - torch's name
         return self.__class__(self.target)
 
 
-class inference_mode(_Mode):  # noqa: N801 - torch's name
+class inference_mode(_Mode):
     """``no_grad``, and what is made within can never take part in autograd.
 
     Args:

@@ -11,7 +11,8 @@ from fakel.autograd.anomaly import anomaly
 from fakel.tensor import Storage, Tensor
 
 FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they "
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they "
     "have already been freed). Saved intermediate values of the graph are freed when you call "
     ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
     "graph a second time or if you need to access saved tensors after calling backward."
@@ -31,9 +32,12 @@ class SavedTensor:
     def __init__(self, tensor: Tensor, is_result: bool) -> None:
         if tensor._storage.inference:
             raise RuntimeError(
-                "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
-                "inference mode in computation tracked by autograd. To work around this, you can make a "
-                "clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead "
+                "Inference tensors cannot be saved for backward. Please do not use Tensors "
+                "created in "
+                "inference mode in computation tracked by autograd. To work around this, you can "
+                "make a "
+                "clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` "
+                "instead "
                 "of `torch.inference_mode()`."
             )
         self.is_result = is_result
@@ -72,10 +76,15 @@ class SavedTensor:
 
     def _overwritten(self, tensor: Tensor, owner: Backward) -> str:
         made_by = owner if self.is_result else tensor._grad_fn
-        which = f", which is output {self.output_index} of {made_by.name()}," if made_by is not None else ""
+        which = (
+            f", which is output {self.output_index} of {made_by.name()},"
+            if made_by is not None
+            else ""
+        )
         kind = f"torch.{tensor.dtype.letter}Tensor"
         hint = (
-            "Hint: the backtrace further above shows the operation that failed to compute its gradient. "
+            "Hint: the backtrace further above shows the operation that failed to compute its "
+            "gradient. "
             "The variable in question was changed in there or anywhere later. Good luck!"
             if anomaly.enabled
             else "Hint: enable anomaly detection to find the operation that failed to compute its "
@@ -83,7 +92,8 @@ class SavedTensor:
         )
         return (
             "one of the variables needed for gradient computation has been modified by an inplace "
-            f"operation: [{kind} {list(tensor._shape)}]{which} is at version {self.storage.version}; "
+            f"operation: [{kind} {list(tensor._shape)}]{which} is at version "
+            f"{self.storage.version}; "
             f"expected version {self.version} instead. {hint}"
         )
 
@@ -128,13 +138,18 @@ class Backward:
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that this one hands gradients to, with the index of their output."""
         return tuple(
-            (None, 0) if edge is None else (AccumulateGrad(edge), 0) if isinstance(edge, Tensor) else edge
+            (None, 0)
+            if edge is None
+            else (AccumulateGrad(edge), 0)
+            if isinstance(edge, Tensor)
+            else edge
             for edge in self.edges
         )
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls ``hook(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces the
-        inputs' gradients."""
+        inputs' gradients.
+        """
         return RemovableHandle(self.hooks, hook)
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:

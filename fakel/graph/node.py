@@ -60,7 +60,9 @@ class Node:
         return f"Node({self.operator.name}, {self.shape}, {self.dtype}, {state})"
 
 
-def strided(buffer: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> np.ndarray:
+def strided(
+    buffer: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
+) -> np.ndarray:
     """The view of a contiguous buffer with the given shape, strides and offset (in elements).
 
     NumPy checks that the view lies within the buffer.
@@ -68,10 +70,14 @@ def strided(buffer: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]
     itemsize = buffer.itemsize
     if 0 in shape:
         return np.empty(shape, buffer.dtype)
-    return np.ndarray(shape, buffer.dtype, buffer, offset * itemsize, [step * itemsize for step in strides])
+    return np.ndarray(
+        shape, buffer.dtype, buffer, offset * itemsize, [step * itemsize for step in strides]
+    )
 
 
-def _view(buffer: np.ndarray, *, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> np.ndarray:
+def _view(
+    buffer: np.ndarray, *, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
+) -> np.ndarray:
     return strided(buffer, shape, strides, offset)
 
 

@@ -24,7 +24,8 @@ PENDING_BYTES = 2 << 30
 
 class Executor(Protocol):
     """What runs a program. ``run`` computes the nodes in order and sets their values; it removes
-    computed nodes from the front of the list, so that after an error the rest is still there."""
+    computed nodes from the front of the list, so that after an error the rest is still there.
+    """
 
     def run(self, program: list[Node]) -> None: ...
 
@@ -70,7 +71,8 @@ def record(
 
 def begin_backward() -> None:
     """Flushes when an earlier backward is still pending: loops that update by hand then flush once an
-    iteration, always at the same place."""
+    iteration, always at the same place.
+    """
     if _recorder.backward_pending:
         flush()
     _recorder.backward_pending = True

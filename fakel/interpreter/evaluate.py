@@ -47,7 +47,8 @@ class Interpreter:
 
     def run(self, program: list[Any]) -> None:
         """Computes every node, in order. Computed nodes leave the program, so that a value that
-        nobody holds any longer is freed as soon as its last reader has run."""
+        nobody holds any longer is freed as soon as its last reader has run.
+        """
         program.reverse()
         try:
             with np.errstate(all="ignore"):

@@ -37,6 +37,7 @@ _FAMILIES = (
     "random",
     "random_fill",
     "random_distributions",
+    "random_state",
     "convolution",
     "pooling",
     "adaptive_pooling",

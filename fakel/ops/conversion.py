@@ -20,7 +20,7 @@ from fakel.tensor.size import is_contiguous as is_contiguous_geometry
 
 
 @primitive("to", "ToCopyBackward0")
-def _cast(input, *, target):  # noqa: A002
+def _cast(input, *, target):
     if input.dtype.kind == "c" and dtypes.by_name(target).compute.kind not in "cb":
         input = input.real
     if input.dtype.kind == "f" and dtypes.by_name(target).compute.kind in "iu":
@@ -40,7 +40,7 @@ _copy.operator = COPY
 gradient(_copy, input=lambda grad: grad)
 
 
-def cast(input: Tensor, target: dtype) -> Tensor:  # noqa: A002
+def cast(input: Tensor, target: dtype) -> Tensor:
     """The values in another dtype; the tensor itself when it has that dtype already."""
     if input._storage.dtype is target:
         return input
@@ -49,7 +49,7 @@ def cast(input: Tensor, target: dtype) -> Tensor:  # noqa: A002
 
 
 @operator(out=False)
-def clone(input: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Tensor:  # noqa: A002
+def clone(input: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Tensor:
     """A copy in memory of its own; gradients pass through."""
     return _copy(input)  # type: ignore[no-any-return]
 
@@ -101,7 +101,8 @@ def parse_to(
                 raise TypeError(
                     "to() received an invalid combination of arguments - got "
                     f"({type(where).__name__}), but expected one of:\n"
-                    " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, "
+                    " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking "
+                    "= False, "
                     "bool copy = False, *, torch.memory_format memory_format = None)\n"
                     " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, "
                     "torch.memory_format memory_format = None)\n"
@@ -133,7 +134,12 @@ def _converter(name: str, target: dtype) -> None:
     setattr(Tensor, name, convert)
 
 
-for _name, _target in (*dtypes.ALIASES.items(), ("byte", dtypes.uint8), ("char", dtypes.int8), ("bfloat16", dtypes.bfloat16)):
+for _name, _target in (
+    *dtypes.ALIASES.items(),
+    ("byte", dtypes.uint8),
+    ("char", dtypes.int8),
+    ("bfloat16", dtypes.bfloat16),
+):
     _converter(_name, _target)
 
 
@@ -144,7 +150,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @method(aliases=())
-def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:  # noqa: A001
+def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the tensor's type ("torch.FloatTensor"), or the tensor in another dtype.
 
     Args:
@@ -178,15 +184,19 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Writes the values of ``src`` (broadcast, converted to this dtype) into this tensor."""
     check_writable(self)
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}")
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}"
+        )
     source = cast(src, self._storage.dtype)
     if source._shape != self._shape:
         try:
             source = source.expand(self._shape)
         except RuntimeError:
             raise RuntimeError(
-                f"The size of tensor a ({_differing(self, src)[0]}) must match the size of tensor b "
-                f"({_differing(self, src)[1]}) at non-singleton dimension {_differing(self, src)[2]}"
+                f"The size of tensor a ({_differing(self, src)[0]}) must match the size of tensor "
+                "b "
+                f"({_differing(self, src)[1]}) at non-singleton dimension "
+                f"{_differing(self, src)[2]}"
             ) from None
     if state.enabled and source.requires_grad:
         source = clone(source)
@@ -203,7 +213,9 @@ def _differing(mine: Tensor, other: Tensor) -> tuple[int, int, int]:
 
 
 @method
-def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+def set_(
+    self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+) -> Tensor:
     """Makes this tensor show another tensor's storage."""
     if source is None:
         source = Tensor._from_array(np.empty(0, self.dtype.storage), self.dtype)
@@ -287,7 +299,7 @@ def is_storage(obj: Any) -> bool:
 def _as_function(name: str) -> None:
     bound = getattr(Tensor, name)
 
-    def declared(input: Tensor) -> Any:  # noqa: A002
+    def declared(input: Tensor) -> Any:
         return bound(input)
 
     declared.__name__ = name

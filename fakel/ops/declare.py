@@ -100,7 +100,9 @@ def _with_out(function: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     extra = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
-    last = len(parameters) - (bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD)
+    last = len(parameters) - (
+        bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    )
     wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[*parameters[:last], extra, *parameters[last:]]
     )
@@ -144,10 +146,11 @@ def unary(
     node = Primitive(name, _taking_input(meaning), backward_name)
     rule = _RESULT[dtype]
 
-    def declared(input: Tensor) -> Tensor:  # noqa: A002
+    def declared(input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+                f"{name}(): argument 'input' (position 1) must be Tensor, not "
+                f"{type(input).__name__}"
             )
         kind = input._storage.dtype
         if refuses:
@@ -158,7 +161,9 @@ def unary(
         return node(input, dtype=rule(kind))  # type: ignore[no-any-return]
 
     _describe(declared, name, documentation or f"{name} of each element.")
-    public = operator(method=method, inplace=inplace, aliases=aliases, namespace=namespace)(declared)
+    public = operator(method=method, inplace=inplace, aliases=aliases, namespace=namespace)(
+        declared
+    )
     public.primitive = node  # type: ignore[attr-defined]
     return public
 
@@ -205,15 +210,23 @@ def binary(
     node = Primitive(name, _taking_pair(meaning), backward_name)
     rule = _RESULT[dtype]
 
-    def declared(input: Any, other: Any) -> Tensor:  # noqa: A002
+    def declared(input: Any, other: Any) -> Tensor:
         first, second = operands(name, input, other, floating=dtype == "float")
         if refuses:
             _refuse(name, first._storage.dtype, refuses)
-        shape = first._shape if first._shape == second._shape else broadcast_shapes(first._shape, second._shape)
+        shape = (
+            first._shape
+            if first._shape == second._shape
+            else broadcast_shapes(first._shape, second._shape)
+        )
         return node(first, second, shape=shape, dtype=rule(first._storage.dtype))  # type: ignore[no-any-return]
 
-    _describe(declared, name, documentation or f"{name} of each pair of elements; operands broadcast.")
-    public = operator(method=method, inplace=inplace, aliases=aliases, namespace=namespace)(declared)
+    _describe(
+        declared, name, documentation or f"{name} of each pair of elements; operands broadcast."
+    )
+    public = operator(method=method, inplace=inplace, aliases=aliases, namespace=namespace)(
+        declared
+    )
     public.primitive = node  # type: ignore[attr-defined]
     return public
 
@@ -244,7 +257,8 @@ def operands(name: str, first: Any, second: Any, floating: bool = False) -> tupl
         for position, (operand, argument) in enumerate(((first, "input"), (second, "other"))):
             if not isinstance(operand, (Tensor, bool, int, float, complex, np.generic)):
                 raise TypeError(
-                    f"{name}(): argument '{argument}' (position {position + 1}) must be Tensor, not "
+                    f"{name}(): argument '{argument}' (position {position + 1}) must be Tensor, "
+                    "not "
                     f"{type(operand).__name__}"
                 )
         first, second = _python(first), _python(second)
@@ -295,7 +309,8 @@ def wrap_dim(dim: Any, ndim: int) -> int:
     if -limit <= dim < limit:
         return dim % limit
     raise IndexError(
-        f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})"
+        f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got "
+        f"{dim})"
     )
 
 

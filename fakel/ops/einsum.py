@@ -18,30 +18,32 @@ def _terms(equation: str, operands: list[Tensor]) -> tuple[list[list[str]], list
     left, arrow, right = equation.replace(" ", "").partition("->")
     parts = left.replace("...", _ELLIPSIS).split(",")
     if len(parts) < len(operands):
-        raise RuntimeError(
-            "einsum(): more operands were provided than specified in the equation"
-        )
+        raise RuntimeError("einsum(): more operands were provided than specified in the equation")
     if len(parts) > len(operands):
-        raise RuntimeError(
-            "einsum(): fewer operands were provided than specified in the equation"
-        )
+        raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
     widest = 0
     for position, (part, operand) in enumerate(zip(parts, operands, strict=True)):
         for letter in part:
             if letter != _ELLIPSIS and letter not in _LETTERS:
                 raise RuntimeError(
-                    f"einsum(): invalid subscript given at index {left.find(letter)} in the equation string, "
+                    f"einsum(): invalid subscript given at index {left.find(letter)} in the "
+                    "equation string, "
                     "subscripts must be in [a-zA-Z]"
                 )
         if part.count(_ELLIPSIS) > 1:
             raise RuntimeError(
-                f"einsum(): found '.' for operand {position} for which an ellipsis was already found"
+                f"einsum(): found '.' for operand {position} for which an ellipsis was already "
+                "found"
             )
         named = len(part) - part.count(_ELLIPSIS)
         if named > operand.ndim or (_ELLIPSIS not in part and named != operand.ndim):
             raise RuntimeError(
                 f"einsum(): the number of subscripts in the equation ({named}) "
-                + ("is more than the number of dimensions" if _ELLIPSIS in part else "does not match the number of dimensions")
+                + (
+                    "is more than the number of dimensions"
+                    if _ELLIPSIS in part
+                    else "does not match the number of dimensions"
+                )
                 + f" ({operand.ndim}) for operand {position}"
                 + ("" if _ELLIPSIS in part else " and no ellipsis was given")
             )
@@ -69,7 +71,8 @@ def _terms(equation: str, operands: list[Tensor]) -> tuple[list[list[str]], list
                 )
             if letter != _ELLIPSIS and letter not in left:
                 raise RuntimeError(
-                    f"einsum(): output subscript {letter} does not appear in the equation for any input operand"
+                    f"einsum(): output subscript {letter} does not appear in the equation for any "
+                    "input operand"
                 )
         return inputs, spelled(right, None)
     every = [label for labels in inputs for label in labels]
@@ -113,14 +116,22 @@ def _product(
         return one, two
 
     shared = [label for label in a_labels if label in b_labels]
-    for label in [label for label in a_labels if label not in kept and (label not in shared or size(label)[1] == 1 != size(label)[0])]:
+    for label in [
+        label
+        for label in a_labels
+        if label not in kept and (label not in shared or size(label)[1] == 1 != size(label)[0])
+    ]:
         dim = a_labels.index(label)
         if label in shared:
             a = a.sum(dim, keepdim=True)
         else:
             a = a.sum(dim)
             a_labels = [each for each in a_labels if each != label]
-    for label in [label for label in b_labels if label not in kept and (label not in shared or size(label)[0] == 1 != size(label)[1])]:
+    for label in [
+        label
+        for label in b_labels
+        if label not in kept and (label not in shared or size(label)[0] == 1 != size(label)[1])
+    ]:
         dim = b_labels.index(label)
         if label in shared:
             b = b.sum(dim, keepdim=True)
@@ -131,11 +142,18 @@ def _product(
     inner = [label for label in shared if label not in kept]
     rows = [label for label in a_labels if label not in shared]
     columns = [label for label in b_labels if label not in shared]
-    sizes = {label: max(size(label)) if 0 not in size(label) else 0 for label in [*batch, *inner, *rows, *columns]}
+    sizes = {
+        label: max(size(label)) if 0 not in size(label) else 0
+        for label in [*batch, *inner, *rows, *columns]
+    }
     shape = {"batch": batch, "rows": rows, "columns": columns, "inner": inner}
     count = {name: math.prod(sizes[label] for label in labels) for name, labels in shape.items()}
-    left = _arranged(a, a_labels, batch + rows + inner).expand([sizes[x] for x in batch + rows + inner])
-    right = _arranged(b, b_labels, batch + inner + columns).expand([sizes[x] for x in batch + inner + columns])
+    left = _arranged(a, a_labels, batch + rows + inner).expand(
+        [sizes[x] for x in batch + rows + inner]
+    )
+    right = _arranged(b, b_labels, batch + inner + columns).expand(
+        [sizes[x] for x in batch + inner + columns]
+    )
     product = bmm(
         left.reshape(count["batch"], count["rows"], count["inner"]),
         right.reshape(count["batch"], count["inner"], count["columns"]),
@@ -155,11 +173,16 @@ def einsum(*args: Any) -> Tensor:
         RuntimeError: when the equation does not fit the operands.
     """
     if not args:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one "
+            "operand and its subscripts list"
+        )
     if isinstance(args[0], Tensor):
         args = _from_lists(args)
     equation, *rest = args
-    operands = list(rest[0]) if len(rest) == 1 and isinstance(rest[0], (tuple, list)) else list(rest)
+    operands = (
+        list(rest[0]) if len(rest) == 1 and isinstance(rest[0], (tuple, list)) else list(rest)
+    )
     if not operands:
         raise RuntimeError("einsum(): must provide at least one operand")
     inputs, output = _terms(equation, operands)
@@ -170,7 +193,8 @@ def einsum(*args: Any) -> Tensor:
         for label, length in zip(labels, operand._shape, strict=True):
             if known.get(label, 1) != 1 and length not in (1, known[label]):
                 raise RuntimeError(
-                    f"einsum(): subscript {label} has size {length} for operand {position} which does not "
+                    f"einsum(): subscript {label} has size {length} for operand {position} which "
+                    "does not "
                     f"broadcast with previously seen size {known[label]}"
                 )
             known[label] = max(known.get(label, 1), length) if length else 0

@@ -73,9 +73,7 @@ def _sliced(grad, input, dim, start, step):
 
 
 gradient(embed_slice, input=_sliced)
-gradient(
-    embed_diagonal, input=lambda grad, offset, dim1, dim2: grad.diagonal(offset, dim1, dim2)
-)
+gradient(embed_diagonal, input=lambda grad, offset, dim1, dim2: grad.diagonal(offset, dim1, dim2))
 gradient(fold_windows, input=lambda grad, dim, size, step: grad.unfold(dim, size, step))
 gradient(
     unstride,

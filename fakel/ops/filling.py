@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fakel.ops.declare import gradient, primitive, scalar
+from fakel.ops.declare import as_tensor, gradient, method, operator, primitive, scalar
+from fakel.ops.inplace import check_writable, store
 from fakel.tensor import Tensor, get_default_dtype
 from fakel.tensor.dtypes import dtype
 
@@ -44,3 +45,30 @@ def ones(size: tuple[int, ...], kind: dtype | None = None) -> Tensor:
 # what the layers below need without importing operators
 Tensor._zeros = staticmethod(zeros)  # type: ignore[attr-defined]
 Tensor._ones = staticmethod(ones)  # type: ignore[attr-defined]
+
+
+@method
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Writes one value, a number or a zero-dimensional tensor, everywhere."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(
+            "fill_ only supports 0-dimension value tensor but got tensor with "
+            f"{value.ndim} dimensions."
+        )
+    check_writable(self)
+    size = tuple(self._shape)
+    store(self, _full(as_tensor(value, self), size=size, shape=size))
+    return self
+
+
+@method
+def zero_(self: Tensor) -> Tensor:
+    """Writes zeros everywhere."""
+    return self.fill_(0)
+
+
+@operator(inplace=False, out=False)
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor of the same shape and dtype with one value everywhere."""
+    size = tuple(input._shape)
+    return _full(as_tensor(value, input), size=size, shape=size)

@@ -13,7 +13,8 @@ from fakel.ops.views import slice_view
 from fakel.tensor import Tensor, dtypes
 
 _INVALID = (
-    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+    "indices "
     "(got {})"
 )
 
@@ -66,7 +67,9 @@ def _index_put(input, values, *indices, dims, accumulate):
     return result
 
 
-def _index_gradient(grad: Tensor, input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]) -> Any:
+def _index_gradient(
+    grad: Tensor, input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]
+) -> Any:
     zeros = Tensor._zeros(input._shape, grad.dtype)
     return (_index_put(zeros, grad, *indices, dims=dims, accumulate=True), *(None,) * len(indices))
 
@@ -98,12 +101,16 @@ def _check_known(input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ..
             check_range(array, input._shape[dim], dim)
 
 
-def _indexed_shape(input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
+def _indexed_shape(
+    input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]
+) -> tuple[int, ...]:
     try:
         common = broadcast_shapes(*(t._shape for t in indices))
     except RuntimeError:
         shapes = ", ".join(str(list(t._shape)) for t in indices)
-        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+        ) from None
     shape = tuple(input._shape)
     adjacent = all(b - a == 1 for a, b in zip(dims[:-1], dims[1:], strict=True))
     rest = tuple(size for dim, size in enumerate(shape) if dim not in dims)
@@ -116,8 +123,11 @@ def _as_index(item: Any) -> Tensor:
     if isinstance(item, Tensor):
         tensor = item
     else:
-        array = np.asarray([each.item() if isinstance(each, Tensor) else each for each in item]
-                           if isinstance(item, (list, tuple)) else item)
+        array = np.asarray(
+            [each.item() if isinstance(each, Tensor) else each for each in item]
+            if isinstance(item, (list, tuple))
+            else item
+        )
         if not array.size and not isinstance(item, np.ndarray):
             array = array.astype(np.int64)
         tensor = Tensor._from_array(array.copy())
@@ -182,12 +192,16 @@ def _split(self: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
                 for position, shape in enumerate(tensor._shape):
                     if view._shape[dim + position] != shape:
                         raise IndexError(
-                            f"The shape of the mask {list(tensor._shape)} at index {position} does not match "
-                            f"the shape of the indexed tensor {list(view._shape)} at index {dim + position}"
+                            f"The shape of the mask {list(tensor._shape)} at index {position} "
+                            "does not match "
+                            f"the shape of the indexed tensor {list(view._shape)} at index "
+                            f"{dim + position}"
                         )
                 if not tensor.ndim:
                     view = view.unsqueeze(dim)
-                    advanced.append((dim, Tensor._from_array(np.zeros(int(bool(tensor)), np.int64))))
+                    advanced.append(
+                        (dim, Tensor._from_array(np.zeros(int(bool(tensor)), np.int64)))
+                    )
                     dim += 1
                     continue
                 for positions in np.nonzero(tensor._values()):
@@ -208,7 +222,8 @@ def _split(self: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
 def _selected(view: Tensor, dim: int, index: int) -> Tensor:
     if not view.ndim:
         raise IndexError(
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ "
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
+            "in C++ "
             "to convert a 0-dim tensor to a number"
         )
     size = view._shape[dim]
@@ -220,7 +235,9 @@ def _selected(view: Tensor, dim: int, index: int) -> Tensor:
 def _sliced(view: Tensor, dim: int, item: slice) -> Tensor:
     if not view.ndim:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-    start, stop, step = (None if v is None else int(v.__index__()) for v in (item.start, item.stop, item.step))
+    start, stop, step = (
+        None if v is None else int(v.__index__()) for v in (item.start, item.stop, item.step)
+    )
     if start is None and stop is None and step in (None, 1):
         return view
     return slice_view(view, dim, start, stop, 1 if step is None else step)
@@ -229,7 +246,8 @@ def _sliced(view: Tensor, dim: int, item: slice) -> Tensor:
 @method
 def __getitem__(self: Tensor, key: Any) -> Tensor:
     """The elements that ``key`` selects: a view for integers, slices, None and Ellipsis, a copy when
-    index tensors or masks take part."""
+    index tensors or masks take part.
+    """
     view, advanced = _split(self, key)
     if not advanced:
         return alias_view(self) if view is self else view
@@ -269,7 +287,9 @@ def _without_leading_ones(value: Tensor, ndim: int) -> Tensor:
     return value
 
 
-def _put(view: Tensor, value: Tensor, indices: Any, dims: tuple[int, ...], accumulate: bool) -> Tensor:
+def _put(
+    view: Tensor, value: Tensor, indices: Any, dims: tuple[int, ...], accumulate: bool
+) -> Tensor:
     _check_known(view, indices, dims)
     shape = _indexed_shape(view, indices, dims)
     value = _without_leading_ones(cast(value, view.dtype), len(shape))
@@ -279,7 +299,8 @@ def _put(view: Tensor, value: Tensor, indices: Any, dims: tuple[int, ...], accum
         fits = False
     if not fits:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value._shape)} cannot be broadcast to indexing "
+            f"shape mismatch: value tensor of shape {list(value._shape)} cannot be broadcast to "
+            "indexing "
             f"result of shape {list(shape)}"
         )
     return write_in_place(

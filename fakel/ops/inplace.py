@@ -21,15 +21,19 @@ def check_writable(tensor: Tensor) -> None:
     """
     if state.enabled:
         if tensor._requires_grad and tensor._grad_fn is None:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
         base = tensor._base
         if base is not None and base._requires_grad and base._grad_fn is None:
             raise RuntimeError(
-                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                "a view of a leaf Variable that requires grad is being used in an in-place "
+                "operation."
             )
     if tensor._storage.inference and not state.inference:
         raise RuntimeError(
-            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make "
+            "a "
             "clone to get a normal tensor before doing inplace update.See "
             "https://github.com/pytorch/rfcs/pull/17 for more details."
         )
@@ -38,26 +42,33 @@ def check_writable(tensor: Tensor) -> None:
         stride == 0 and size > 1 for size, stride in zip(tensor._shape, strides, strict=True)
     ):
         raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single "
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single "
             "memory location. Please clone() the tensor before performing the operation."
         )
 
 
 def write_in_place(
-    name: str, tensor: Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    name: str,
+    tensor: Tensor,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Tensor:
     """Runs ``function(tensor, ...)`` and writes the result into ``tensor``, which it returns."""
     check_writable(tensor)
     result = function(before(tensor), *args, **kwargs)
     if result._shape != tensor._shape:
         raise RuntimeError(
-            f"output with shape {list(tensor._shape)} doesn't match the broadcast shape {list(result._shape)}"
+            f"output with shape {list(tensor._shape)} doesn't match the broadcast shape "
+            f"{list(result._shape)}"
         )
     kind = tensor._storage.dtype
     if result._storage.dtype is not kind:
         if not can_cast(result._storage.dtype, kind):
             raise RuntimeError(
-                f"result type {result._storage.dtype.letter} can't be cast to the desired output type "
+                f"result type {result._storage.dtype.letter} can't be cast to the desired output "
+                "type "
                 f"{kind.letter}"
             )
         result = result.to(kind)
@@ -115,7 +126,8 @@ class _Identity(Backward):
 
 class _CopySlices(Backward):
     """A base after a write into a view of it: the written part's gradient goes to what was written,
-    the rest to the base as it was before."""
+    the rest to the base as it was before.
+    """
 
     def __init__(self, base: Tensor, written: Tensor, replay: Callable[[Tensor], Tensor]) -> None:
         super().__init__("CopySlices", (base, written))
@@ -155,9 +167,12 @@ def write_out(
     for target in targets:
         if not isinstance(target, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(target).__name__}")
-    if state.enabled and any(t.requires_grad for t in _tensors([*args, *kwargs.values(), *targets])):
+    if state.enabled and any(
+        t.requires_grad for t in _tensors([*args, *kwargs.values(), *targets])
+    ):
         raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, "
+            "but "
             "one of the arguments requires grad."
         )
     results = function(*args, **kwargs)
@@ -167,7 +182,8 @@ def write_out(
         if result._storage.dtype is not kind:
             if not can_cast(result._storage.dtype, kind):
                 raise RuntimeError(
-                    f"result type {result._storage.dtype.letter} can't be cast to the desired output "
+                    f"result type {result._storage.dtype.letter} can't be cast to the desired "
+                    "output "
                     f"type {kind.letter}"
                 )
             result = result.to(kind)
@@ -194,13 +210,15 @@ def resize_output(target: Tensor, shape: tuple[int, ...]) -> None:
     """Resizes an ``out=`` tensor; only an empty one without a warning."""
     if target.numel():
         warnings.warn(
-            f"An output with one or more elements was resized since it had shape {list(target._shape)}, "
-            f"which does not match the required output shape {list(shape)}. This behavior is deprecated, "
-            "and in a future PyTorch release outputs will not be resized unless they have zero elements. "
-            "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
+            "An output with one or more elements was resized since it had shape "
+            f"{list(target._shape)}, "
+            f"which does not match the required output shape {list(shape)}. This behavior is "
+            "deprecated, "
+            "and in a future PyTorch release outputs will not be resized unless they have zero "
+            "elements. "
+            "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements "
+            "with "
             "t.resize_(0).",
             stacklevel=5,
         )
     target.resize_(shape)  # type: ignore[attr-defined]
-
-

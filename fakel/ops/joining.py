@@ -28,12 +28,15 @@ gradient(_cat, joint=_cat_gradient)
 
 def _tensors(name: str, tensors: Any) -> list[Tensor]:
     if isinstance(tensors, Tensor):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
+        )
     tensors = list(tensors)
     for position, tensor in enumerate(tensors):
         if not isinstance(tensor, Tensor):
             raise TypeError(
-                f"expected Tensor as element {position} in argument 0, but got {type(tensor).__name__}"
+                f"expected Tensor as element {position} in argument 0, but got "
+                f"{type(tensor).__name__}"
             )
     return tensors
 
@@ -53,7 +56,9 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for position, tensor in enumerate(listed):
         if not tensor.ndim:
-            raise RuntimeError(f"zero-dimensional tensor (at position {position}) cannot be concatenated")
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {position}) cannot be concatenated"
+            )
     kind = listed[0].dtype
     for tensor in listed[1:]:
         kind = promote_types(kind, tensor.dtype)
@@ -71,7 +76,8 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
         for each, (a, b) in enumerate(zip(first, shape, strict=True)):
             if a != b and each != dim:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {a} but got "
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {a} "
+                    "but got "
                     f"size {b} for tensor number {position} in the list."
                 )
     total = sum(t._shape[dim] for t in parts)
@@ -101,7 +107,10 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
     for tensor in listed[1:]:
         kind = promote_types(kind, tensor.dtype)
     return _stack(
-        *(t.to(kind) for t in listed), dim=dim, shape=(*first[:dim], len(listed), *first[dim:]), dtype=kind
+        *(t.to(kind) for t in listed),
+        dim=dim,
+        shape=(*first[:dim], len(listed), *first[dim:]),
+        dtype=kind,
     )
 
 
@@ -203,10 +212,13 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     times = sizes(repeats)
     if len(times) < self.ndim:
         raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
         )
     if any(count < 0 for count in times):
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(times)}: {list(times)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(times)}: {list(times)}"
+        )
     shape = (1,) * (len(times) - self.ndim) + tuple(self._shape)
     return _repeat(self, times=times, shape=tuple(a * b for a, b in zip(times, shape, strict=True)))
 
@@ -258,7 +270,9 @@ def repeat_interleave(
         raise RuntimeError("repeats must have the same size as input along dim")
     if (counts < 0).any():
         raise RuntimeError("repeats can not be negative")
-    positions = np.repeat(np.arange(size), counts.reshape(-1) if counts.size > 1 else int(counts.reshape(-1)[0]))
+    positions = np.repeat(
+        np.arange(size), counts.reshape(-1) if counts.size > 1 else int(counts.reshape(-1)[0])
+    )
     return input.index_select(dim, Tensor._from_array(positions))
 
 
@@ -424,7 +438,9 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
 
 
 @operator(out=False)
-def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+def diagonal_scatter(
+    input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Tensor:
     """A copy with ``src`` written into a diagonal."""
     result = input.clone()
     place = result.diagonal(offset, dim1, dim2)
@@ -445,7 +461,12 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 @operator(out=False)
 def slice_scatter(
-    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+    input: Tensor,
+    src: Tensor,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
 ) -> Tensor:
     """A copy with ``src`` written into a slice of a dimension."""
     result = input.clone()
@@ -498,7 +519,9 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     if lead < 0 or any(
         want not in (1, have) for want, have in zip(wanted, self._shape[lead:], strict=True)
     ):
-        raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(self._shape)}}}.")
+        raise RuntimeError(
+            f"size {{{list(wanted)}}} is not expandable to size {{{list(self._shape)}}}."
+        )
     dims = tuple(range(lead)) + tuple(
         lead + d for d, size in enumerate(wanted) if size == 1 and self._shape[lead + d] != 1
     )

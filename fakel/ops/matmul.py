@@ -61,14 +61,20 @@ gradient(
 def _same_dtype(name: str, *tensors: Tensor) -> None:
     kinds = {t.dtype for t in tensors}
     if len(kinds) > 1:
-        first, second = tensors[0].dtype, next(t.dtype for t in tensors if t.dtype is not tensors[0].dtype)
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {_cpp(first)} != {_cpp(second)}")
+        first, second = (
+            tensors[0].dtype,
+            next(t.dtype for t in tensors if t.dtype is not tensors[0].dtype),
+        )
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {_cpp(first)} != {_cpp(second)}"
+        )
 
 
 def _cpp(kind: Any) -> str:
     names = {
         "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
-        "int64": "long", "int32": "int", "int16": "short", "int8": "signed char", "uint8": "unsigned char",
+        "int64": "long", "int32": "int", "int16": "short", "int8": ("signed "
+                                                                   "char"), "uint8": "unsigned char",
         "bool": "bool", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
     }  # fmt: skip
     return names.get(kind.name, kind.name)
@@ -137,12 +143,11 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector, (n, m) @ (m) -> (n)."""
     _require("mv", ("input", input), ("vec", vec))
     if input.ndim != 2 or vec.ndim != 1:
-        raise RuntimeError(
-            f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}"
-        )
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
     if input._shape[1] != vec._shape[0]:
         raise RuntimeError(
-            f"size mismatch, got input ({input._shape[0]}), mat ({input._shape[0]}x{input._shape[1]}), vec "
+            f"size mismatch, got input ({input._shape[0]}), mat "
+            f"({input._shape[0]}x{input._shape[1]}), vec "
             f"({vec._shape[0]})"
         )
     _same_dtype("mv", input, vec)
@@ -162,8 +167,10 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
         )
     if input._shape != tensor._shape:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{input._shape[0]}] and src [{tensor._shape[0]}] to "
-            f"have the same number of elements, but got {input._shape[0]} and {tensor._shape[0]} elements "
+            f"inconsistent tensor size, expected tensor [{input._shape[0]}] and src "
+            f"[{tensor._shape[0]}] to "
+            f"have the same number of elements, but got {input._shape[0]} and {tensor._shape[0]} "
+            "elements "
             "respectively"
         )
     _no_bool("dot", input)
@@ -182,16 +189,15 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     for position, vector in enumerate((input, vec2)):
         if vector.ndim != 1:
             name = ("self", "vec2")[position]
-            raise RuntimeError(
-                f"outer: Expected 1-D argument {name}, but got {vector.ndim}-D"
-            )
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {vector.ndim}-D")
     return input.unsqueeze(1) * vec2
 
 
 @operator()
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product; vectors count as a row or a column, dimensions before the last two are a
-    batch and broadcast."""
+    batch and broadcast.
+    """
     _require("matmul", ("input", input), ("other", other))
     a, b = input.ndim, other.ndim
     if not a or not b:
@@ -219,12 +225,17 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     p = right._shape[-1]
     if m != right._shape[-2]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{int(np.prod(batch))}, {m}] "
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{int(np.prod(batch))}, {m}] "
             f"but got: [{int(np.prod(batch))}, {right._shape[-2]}]."
         )
     product = bmm(
-        left.expand((*batch, n, m)).reshape(-1, n, m) if 0 not in batch else left.expand((*batch, n, m)).reshape(0, n, m),
-        right.expand((*batch, m, p)).reshape(-1, m, p) if 0 not in batch else right.expand((*batch, m, p)).reshape(0, m, p),
+        left.expand((*batch, n, m)).reshape(-1, n, m)
+        if 0 not in batch
+        else left.expand((*batch, n, m)).reshape(0, n, m),
+        right.expand((*batch, m, p)).reshape(-1, m, p)
+        if 0 not in batch
+        else right.expand((*batch, m, p)).reshape(0, m, p),
     ).view((*batch, n, p))
     if a == 1:
         product = product.squeeze(-2)
@@ -266,8 +277,11 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     """``beta * input + alpha * (mat1 @ mat2)``."""
     _require("addmm", ("input", input), ("mat1", mat1), ("mat2", mat2))
     if mat1.ndim != 2 or mat2.ndim != 2:
-        raise RuntimeError(f"mat1 must be a matrix, got {mat1.ndim}-D tensor" if mat1.ndim != 2 else
-                           f"mat2 must be a matrix, got {mat2.ndim}-D tensor")
+        raise RuntimeError(
+            f"mat1 must be a matrix, got {mat1.ndim}-D tensor"
+            if mat1.ndim != 2
+            else f"mat2 must be a matrix, got {mat2.ndim}-D tensor"
+        )
     (n, m), (k, p) = mat1._shape, mat2._shape
     if m != k:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({n}x{m} and {k}x{p})")
@@ -291,13 +305,17 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 
 
 @operator(inplace=True)
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def baddbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2)``."""
     return _scaled(bmm(batch1, batch2), input, beta, alpha)
 
 
 @operator(inplace=True)
-def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2).sum(0)``."""
     return _scaled(bmm(batch1, batch2).sum(0), input, beta, alpha)
 
@@ -328,18 +346,21 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.ndim, b.ndim):
-            raise RuntimeError(
-                f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}"
-            )
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         dims = (list(range(a.ndim - dims, a.ndim)), list(range(dims)))
-    first = [wrap_dim(d, a.ndim) for d in (dims[0] if isinstance(dims[0], (tuple, list)) else [dims[0]])]
-    second = [wrap_dim(d, b.ndim) for d in (dims[1] if isinstance(dims[1], (tuple, list)) else [dims[1]])]
+    first = [
+        wrap_dim(d, a.ndim) for d in (dims[0] if isinstance(dims[0], (tuple, list)) else [dims[0]])
+    ]
+    second = [
+        wrap_dim(d, b.ndim) for d in (dims[1] if isinstance(dims[1], (tuple, list)) else [dims[1]])
+    ]
     if len(first) != len(second):
         raise RuntimeError("both dimension lists should have same length")
     for d, e in zip(first, second, strict=True):
         if a._shape[d] != b._shape[e] and 1 not in (a._shape[d], b._shape[e]):
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a._shape[d]} in dim {d} and "
+                f"contracted dimensions need to match, but first has size {a._shape[d]} in dim "
+                f"{d} and "
                 f"second has size {b._shape[e]} in dim {e}"
             )
         if a._shape[d] != b._shape[e]:
@@ -349,7 +370,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     columns = [e for e in range(b.ndim) if e not in second]
     shape = [a._shape[d] for d in rows] + [b._shape[e] for e in columns]
     shared = int(np.prod([a._shape[d] for d in first]))
-    height, width = int(np.prod([a._shape[d] for d in rows])), int(np.prod([b._shape[e] for e in columns]))
+    height, width = (
+        int(np.prod([a._shape[d] for d in rows])),
+        int(np.prod([b._shape[e] for e in columns])),
+    )
     left = a.permute(rows + first).reshape(height, shared)
     right = b.permute(second + columns).reshape(shared, width)
     return mm(left, right).reshape(shape)

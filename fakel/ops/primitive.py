@@ -36,7 +36,9 @@ class Primitive:
     make several outputs.
     """
 
-    def __init__(self, name: str, meaning: Callable[..., Any], backward_name: str | None = None) -> None:
+    def __init__(
+        self, name: str, meaning: Callable[..., Any], backward_name: str | None = None
+    ) -> None:
         self.name = name
         self.operator = Operator(name, meaning)
         parameters = inspect.signature(meaning).parameters.values()
@@ -48,7 +50,9 @@ class Primitive:
         self.joint: Rule | None = None
         self.differentiable: bool | None = None  # None: nobody said
 
-    def __call__(self, *tensors: Tensor | None, shape: Any = None, dtype: Any = None, **parameters: Any) -> Any:
+    def __call__(
+        self, *tensors: Tensor | None, shape: Any = None, dtype: Any = None, **parameters: Any
+    ) -> Any:
         nodes = tuple([None if tensor is None else tensor._node() for tensor in tensors])
         first = tensors[0]
         if shape is None:
@@ -74,7 +78,10 @@ class Primitive:
         return results if type(dtype) is tuple else results[0]
 
     def _track(
-        self, tensors: tuple[Tensor | None, ...], parameters: dict[str, Any], results: tuple[Tensor, ...]
+        self,
+        tensors: tuple[Tensor | None, ...],
+        parameters: dict[str, Any],
+        results: tuple[Tensor, ...],
     ) -> None:
         if self.differentiable is False:
             return
@@ -121,7 +128,9 @@ class PrimitiveBackward(Backward):
                     self.saved[name] = tuple(SavedTensor(result, True) for result in results)
                 elif primitive.variadic and name == primitive.inputs[-1]:
                     rest = tensors[len(primitive.inputs) - 1 :]
-                    self.saved[name] = tuple(None if t is None else SavedTensor(t, False) for t in rest)
+                    self.saved[name] = tuple(
+                        None if t is None else SavedTensor(t, False) for t in rest
+                    )
                 else:
                     position = primitive.inputs.index(name)
                     tensor = tensors[position] if position < len(tensors) else None
@@ -146,14 +155,20 @@ class PrimitiveBackward(Backward):
     def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         if all(grad is None for grad in grads):
             return (None,) * len(self.edges)
-        known = {"grad": grads[0], "grads": grads, "needs": tuple(edge is not None for edge in self.edges)}
+        known = {
+            "grad": grads[0],
+            "grads": grads,
+            "needs": tuple(edge is not None for edge in self.edges),
+        }
         primitive = self.primitive
         if primitive.joint is not None:
             results = list(self._apply(primitive.joint, known))
         else:
             names = primitive.inputs
             results = [
-                self._apply(primitive.rules[name], known) if edge is not None and name in primitive.rules else None
+                self._apply(primitive.rules[name], known)
+                if edge is not None and name in primitive.rules
+                else None
                 for name, edge in zip(names, self.edges, strict=False)
             ]
         return tuple(
@@ -165,7 +180,9 @@ class PrimitiveBackward(Backward):
         arguments = []
         for name in rule.names:
             if name not in known:
-                known[name] = self.parameters[name] if name in self.parameters else self._unpack(name)
+                known[name] = (
+                    self.parameters[name] if name in self.parameters else self._unpack(name)
+                )
             arguments.append(known[name])
         return rule.function(*arguments)
 
@@ -177,7 +194,8 @@ class PrimitiveBackward(Backward):
 
     def _fit(self, grad: Tensor, position: int) -> Tensor:
         """The gradient in the shape and dtype of its input: sums over what was broadcast, drops the
-        imaginary part where the input is real."""
+        imaginary part where the input is real.
+        """
         shape, kind = self.shapes[position]  # type: ignore[misc]
         if grad._shape != shape:
             grad = grad.sum_to_size(shape)  # type: ignore[attr-defined]
@@ -192,7 +210,9 @@ class PrimitiveBackward(Backward):
         self.saved = {}
 
 
-def primitive(name: str, backward_name: str | None = None) -> Callable[[Callable[..., Any]], Primitive]:
+def primitive(
+    name: str, backward_name: str | None = None
+) -> Callable[[Callable[..., Any]], Primitive]:
     """Declares a primitive by its NumPy meaning.
 
     Args:

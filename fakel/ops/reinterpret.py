@@ -9,12 +9,17 @@ from fakel.tensor.dtypes import dtype
 
 
 @primitive("view_dtype")
-def _reinterpret(input, *, source, target):  # noqa: A002
+def _reinterpret(input, *, source, target):
     # meanings get float16 and bfloat16 widened, so bits are taken from the narrow form
     stored = narrow(input, dtypes.by_name(source))
-    return widen(stored.reshape(*stored.shape, 1).view(dtypes.by_name(target).storage).reshape(
-        _last(stored.shape, dtypes.by_name(source).itemsize, dtypes.by_name(target).itemsize)
-    ), dtypes.by_name(target))
+    return widen(
+        stored.reshape(*stored.shape, 1)
+        .view(dtypes.by_name(target).storage)
+        .reshape(
+            _last(stored.shape, dtypes.by_name(source).itemsize, dtypes.by_name(target).itemsize)
+        ),
+        dtypes.by_name(target),
+    )
 
 
 def _last(shape: tuple[int, ...], old: int, new: int) -> tuple[int, ...]:
@@ -38,12 +43,14 @@ def view_dtype(tensor: Tensor, target: dtype) -> Tensor:
     if old != new:
         if not shape:
             raise RuntimeError(
-                f"self.dim() cannot be 0 to view {tensor.dtype.letter} as {target.letter} (different "
+                f"self.dim() cannot be 0 to view {tensor.dtype.letter} as {target.letter} "
+                "(different "
                 "element sizes)"
             )
         if tensor.stride(-1) != 1:
             raise RuntimeError(
-                f"self.stride(-1) must be 1 to view {tensor.dtype.letter} as {target.letter} (different "
+                f"self.stride(-1) must be 1 to view {tensor.dtype.letter} as {target.letter} "
+                "(different "
                 f"element sizes), but got {tensor.stride(-1)}"
             )
         if shape[-1] * old % new:
@@ -52,5 +59,9 @@ def view_dtype(tensor: Tensor, target: dtype) -> Tensor:
                 f"{target.letter} (different element sizes), but got {shape[-1]}"
             )
     return _reinterpret(
-        tensor, shape=_last(shape, old, new), dtype=target, source=tensor.dtype.name, target=target.name
+        tensor,
+        shape=_last(shape, old, new),
+        dtype=target,
+        source=tensor.dtype.name,
+        target=target.name,
     )

@@ -24,7 +24,9 @@ def _out_of_bounds(name: str, index: np.ndarray, size: int, dim: int) -> None:
         lowest, highest = int(index.min()), int(index.max())
         if lowest < 0 or highest >= size:
             wrong = lowest if lowest < 0 else highest
-            raise RuntimeError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+            raise RuntimeError(
+                f"index {wrong} is out of bounds for dimension {dim} with size {size}"
+            )
 
 
 def _check_now(index: Tensor, size: int, dim: int) -> None:
@@ -52,7 +54,8 @@ def _prepared(name: str, input: Tensor, dim: int, index: Tensor) -> int:
         kind = "input" if name == "gather" else "self"
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as input tensor"
-            if name == "gather" else f"Index tensor must have the same number of dimensions as {kind} tensor"
+            if name == "gather"
+            else f"Index tensor must have the same number of dimensions as {kind} tensor"
         )
     return dim
 
@@ -85,7 +88,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
         for each, (size, limit) in enumerate(zip(index._shape, input._shape, strict=False)):
             if each != dim and size > limit:
                 raise RuntimeError(
-                    f"Size does not match at dimension {each} expected index {list(index._shape)} to be no "
+                    f"Size does not match at dimension {each} expected index {list(index._shape)} "
+                    "to be no "
                     f"larger than self {list(input._shape)} apart from dimension {dim}"
                 )
         _check_now(index, input._shape[dim] if input.ndim else 1, dim)
@@ -94,7 +98,9 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 
 gradient(
     _gather,
-    input=lambda grad, input, index, dim: Tensor._zeros(input._shape, grad.dtype).scatter_add(dim, index, grad),
+    input=lambda grad, input, index, dim: Tensor._zeros(input._shape, grad.dtype).scatter_add(
+        dim, index, grad
+    ),
 )
 
 
@@ -108,7 +114,9 @@ def _scatter_add(input, index, src, *, dim):
     return _scattered(input, index, src, dim, np.add)
 
 
-def _scattered(input: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int, ufunc: Any) -> np.ndarray:
+def _scattered(
+    input: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int, ufunc: Any
+) -> np.ndarray:
     result = np.atleast_1d(input).copy()
     if index.size:
         positions = np.atleast_1d(index)
@@ -156,17 +164,23 @@ gradient(
 )
 
 
-def _checked_source(name: str, input: Tensor, dim: int, index: Tensor, src: Any) -> tuple[int, Tensor]:
+def _checked_source(
+    name: str, input: Tensor, dim: int, index: Tensor, src: Any
+) -> tuple[int, Tensor]:
     dim = _prepared(name, input, dim, index)
     if isinstance(src, Tensor):
         if src.dtype is not input.dtype:
             raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
         if index.numel():
             for each, size in enumerate(index._shape):
-                if src.ndim and (size > src._shape[each] or (each != dim and size > input._shape[each])):
+                if src.ndim and (
+                    size > src._shape[each] or (each != dim and size > input._shape[each])
+                ):
                     raise RuntimeError(
-                        f"Expected index {list(index._shape)} to be no larger than self {list(input._shape)} "
-                        f"apart from dimension {dim} and to be no larger size than src {list(src._shape)}"
+                        f"Expected index {list(index._shape)} to be no larger than self "
+                        f"{list(input._shape)} "
+                        f"apart from dimension {dim} and to be no larger size than src "
+                        f"{list(src._shape)}"
                     )
     else:
         src = scalar(src, input.dtype)
@@ -176,7 +190,13 @@ def _checked_source(name: str, input: Tensor, dim: int, index: Tensor, src: Any)
 
 @operator(inplace=True)
 def scatter(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
 ) -> Tensor:
     """A copy with ``out[index[i][j]][j] = src[i][j]`` (for ``dim`` 0).
 
@@ -190,7 +210,9 @@ def scatter(
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
         full = tensor.expand(index._shape) if not tensor.ndim else tensor
-        return _scatter_reduce_of(input, dim, index, full, "sum" if reduce == "add" else "prod", True)
+        return _scatter_reduce_of(
+            input, dim, index, full, "sum" if reduce == "add" else "prod", True
+        )
     return _scatter(input, index, tensor, dim=dim)
 
 
@@ -202,7 +224,13 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 
 _START = {"sum": 0, "mean": 0, "prod": 1}
-_UFUNC = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+_UFUNC = {
+    "sum": np.add,
+    "mean": np.add,
+    "prod": np.multiply,
+    "amax": np.maximum,
+    "amin": np.minimum,
+}
 
 
 @primitive("scatter_reduce")
@@ -229,10 +257,14 @@ def _product_gradient(grad, input, index, source, result, dim):
     rest = _scatter_reduce(safe_in, index, safe_src, dim=dim, reduce="prod")
     alone = (zeros == 1).to(grad.dtype)
     one = rest * alone
-    grad_input = grad * (zero_in.to(grad.dtype) * one / safe_in + (zeros == 0).to(grad.dtype) * rest / safe_in)
+    grad_input = grad * (
+        zero_in.to(grad.dtype) * one / safe_in + (zeros == 0).to(grad.dtype) * rest / safe_in
+    )
     per = one.gather(dim, index)
     whole = (rest * (zeros == 0).to(grad.dtype)).gather(dim, index)
-    grad_src = grad.gather(dim, index) * (zero_src.to(grad.dtype) * per / safe_src + whole / safe_src)
+    grad_src = grad.gather(dim, index) * (
+        zero_src.to(grad.dtype) * per / safe_src + whole / safe_src
+    )
     return grad_input, None, grad_src
 
 
@@ -263,10 +295,16 @@ def _scatter_reduce_of(
         if reduce == "sum":
             return total
         ones = Tensor._ones(index._shape, input.dtype)
-        count = Tensor._ones(input._shape, input.dtype) if include_self else Tensor._zeros(input._shape, input.dtype)
+        count = (
+            Tensor._ones(input._shape, input.dtype)
+            if include_self
+            else Tensor._zeros(input._shape, input.dtype)
+        )
         count = count.scatter_add(dim, index, ones)
         count = count.masked_fill(count == 0, 1)
-        return total / count if input.is_floating_point() else total.div(count, rounding_mode="floor")
+        return (
+            total / count if input.is_floating_point() else total.div(count, rounding_mode="floor")
+        )
     return _scatter_reduce(start, index, src, dim=dim, reduce=reduce)
 
 
@@ -281,7 +319,9 @@ def scatter_reduce(
         include_self: whether what was there takes part.
     """
     if reduce not in _UFUNC:
-        raise RuntimeError("reduce argument must be either sum, prod, mean, amax or amin, got " + str(reduce))
+        raise RuntimeError(
+            "reduce argument must be either sum, prod, mean, amax or amin, got " + str(reduce)
+        )
     dim, src = _checked_source("scatter_reduce", input, dim, index, src)
     return _scatter_reduce_of(input, dim, index, src, reduce, include_self)
 
@@ -328,7 +368,9 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 gradient(
     _index_select,
-    input=lambda grad, input, index, dim: Tensor._zeros(input._shape, grad.dtype).index_add(dim, index, grad),
+    input=lambda grad, input, index, dim: Tensor._zeros(input._shape, grad.dtype).index_add(
+        dim, index, grad
+    ),
 )
 
 
@@ -372,7 +414,8 @@ def _check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Ten
     dim = wrap_dim(dim, input.ndim)
     if source.dtype is not input.dtype:
         raise RuntimeError(
-            f"{name}(): self ({input.dtype.letter}) and source ({source.dtype.letter}) must have the same "
+            f"{name}(): self ({input.dtype.letter}) and source ({source.dtype.letter}) must have "
+            "the same "
             "scalar type"
         )
     if source.ndim and index.numel() != source._shape[dim]:
@@ -408,7 +451,9 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             f"{value.ndim} dimension(s)."
         )
     shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
-    return _index_copy(input, _positive(index, input, dim), as_tensor(value, input).expand(shape), dim=dim)
+    return _index_copy(
+        input, _positive(index, input, dim), as_tensor(value, input).expand(shape), dim=dim
+    )
 
 
 def _positive(index: Tensor, input: Tensor, dim: int) -> Tensor:
@@ -418,7 +463,13 @@ def _positive(index: Tensor, input: Tensor, dim: int) -> Tensor:
 
 @operator(inplace=False)
 def index_reduce(
-    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
 ) -> Tensor:
     """A copy in which slices of ``source`` are combined into positions of a dimension.
 
@@ -443,7 +494,9 @@ def index_reduce(
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at positions of the flattened tensor."""
     if index.dtype is not dtypes.int64:
-        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.letter}")
+        raise RuntimeError(
+            f"take(): Expected a long tensor for index, but got {index.dtype.letter}"
+        )
     return input.reshape(-1)[index.reshape(-1)].reshape(index._shape)
 
 
@@ -451,9 +504,13 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with ``source`` written (or added) at positions of the flattened tensor."""
     if index.dtype is not dtypes.int64:
-        raise RuntimeError(f"put_(): Expected a long tensor for index, but got {index.dtype.letter}")
+        raise RuntimeError(
+            f"put_(): Expected a long tensor for index, but got {index.dtype.letter}"
+        )
     flat = input.reshape(-1).clone()
-    return flat.index_put_((index.reshape(-1),), source.reshape(-1), accumulate).reshape(input._shape)
+    return flat.index_put_((index.reshape(-1),), source.reshape(-1), accumulate).reshape(
+        input._shape
+    )
 
 
 @operator()
@@ -463,7 +520,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         return input.reshape(-1).gather(0, indices.reshape(-1))
     if input.ndim != indices.ndim:
         raise RuntimeError(
-            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, "
+            "but got "
             f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
         )
     dim = wrap_dim(dim, input.ndim)
@@ -495,7 +553,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with a number written where a mask, which broadcasts, is true."""
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {_lower(mask.dtype)}"
+            "masked_fill_ only supports boolean masks, but got mask with dtype "
+            f"{_lower(mask.dtype)}"
         )
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(
@@ -507,7 +566,9 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def _lower(kind: Any) -> str:
-    return {"int64": "long int", "uint8": "unsigned char", "float32": "float"}.get(kind.name, kind.name)
+    return {"int64": "long int", "uint8": "unsigned char", "float32": "float"}.get(
+        kind.name, kind.name
+    )
 
 
 @operator()
@@ -523,10 +584,15 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the elements of ``source``, one after the other, written where a mask is true."""
     if mask.dtype is not dtypes.bool_:
-        raise RuntimeError("masked_scatter_ only supports boolean masks, but got mask with dtype " + mask.dtype.name)
+        raise RuntimeError(
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            + mask.dtype.name
+        )
     if source.dtype is not input.dtype:
-        raise RuntimeError("masked_scatter_: expected self and source to have same dtypes but got "
-                           f"{input.dtype.letter} and {source.dtype.letter}")
+        raise RuntimeError(
+            "masked_scatter_: expected self and source to have same dtypes but got "
+            f"{input.dtype.letter} and {source.dtype.letter}"
+        )
     shape = broadcast_shapes(input._shape, mask._shape)
     places = mask.expand(shape)._values()
     count = int(places.sum())

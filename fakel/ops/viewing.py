@@ -10,7 +10,7 @@ from fakel.tensor import Tensor
 
 
 def make_view(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     shape: tuple[int, ...],
     strides: tuple[int, ...],
     offset: int,

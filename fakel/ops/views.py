@@ -24,7 +24,9 @@ def _index(size: Any) -> int:
     try:
         return int(size.__index__())
     except (AttributeError, TypeError):
-        raise TypeError(f"'{type(size).__name__}' object cannot be interpreted as an integer") from None
+        raise TypeError(
+            f"'{type(size).__name__}' object cannot be interpreted as an integer"
+        ) from None
 
 
 def infer_size(shape: Sequence[int], numel: int) -> tuple[int, ...]:
@@ -40,7 +42,9 @@ def infer_size(shape: Sequence[int], numel: int) -> tuple[int, ...]:
                 raise RuntimeError("only one dimension can be inferred")
             unknown = dim
         elif size < 0:
-            raise RuntimeError(f"invalid shape dimension {size} at index {dim} of shape {list(shape)}")
+            raise RuntimeError(
+                f"invalid shape dimension {size} at index {dim} of shape {list(shape)}"
+            )
         else:
             product *= size
     if unknown is None:
@@ -59,7 +63,7 @@ def infer_size(shape: Sequence[int], numel: int) -> tuple[int, ...]:
     return (*shape[:unknown], numel // product, *shape[unknown + 1 :])
 
 
-def try_view(input: Tensor, shape: tuple[int, ...], title: str = "ViewBackward0") -> Tensor | None:  # noqa: A002
+def try_view(input: Tensor, shape: tuple[int, ...], title: str = "ViewBackward0") -> Tensor | None:
     """The tensor in another shape (without -1), None where that needs a copy."""
     strides = input._strides
     if strides is None:
@@ -91,13 +95,18 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     Raises:
         RuntimeError: when the memory does not allow it; ``reshape`` then copies.
     """
-    if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and hasattr(shape[0], "itemsize"):
+    if (
+        len(shape) == 1
+        and not isinstance(shape[0], (int, tuple, list))
+        and hasattr(shape[0], "itemsize")
+    ):
         return view_dtype(self, shape[0])
     wanted = infer_size(sizes(shape), self._shape.numel())
     result = try_view(self, wanted)
     if result is None:
         raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension "
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension "
             "spans across two contiguous subspaces). Use .reshape(...) instead."
         )
     return result
@@ -110,7 +119,7 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @operator(out=False)
-def reshape(input: Tensor, *shape: Any) -> Tensor:  # noqa: A002
+def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape; a view where the memory allows it, else a copy.
 
     Args:
@@ -131,7 +140,7 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @operator(out=False)
-def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:  # noqa: A002
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from ``start_dim`` to ``end_dim`` made one.
 
     Raises:
@@ -149,13 +158,13 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:  # 
 
 
 @operator(out=False)
-def ravel(input: Tensor) -> Tensor:  # noqa: A002
+def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension."""
     return input.contiguous().view(-1)
 
 
 @operator(out=False)
-def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:  # noqa: A002
+def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension made several.
 
     Args:
@@ -177,7 +186,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:  # noqa: A002
 
 
 @operator(out=False)
-def permute(input: Tensor, *dims: Any) -> Tensor:  # noqa: A002
+def permute(input: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order.
 
     Args:
@@ -187,8 +196,10 @@ def permute(input: Tensor, *dims: Any) -> Tensor:  # noqa: A002
     ndim = input.ndim
     if len(order) != ndim:
         raise RuntimeError(
-            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
-            f"the desired ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = "
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            "length of "
+            f"the desired ordering of dimensions i.e. input.dim() = {ndim} is not equal to "
+            "len(dims) = "
             f"{len(order)}"
         )
     order = tuple(wrap_dim(dim, ndim) for dim in order)
@@ -208,12 +219,12 @@ def permute(input: Tensor, *dims: Any) -> Tensor:  # noqa: A002
 
 
 @operator(out=False, aliases=("swapaxes", "swapdims"))
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:  # noqa: A002
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
     return _transpose(input, dim0, dim1, "TransposeBackward0")
 
 
-def _transpose(input: Tensor, dim0: int, dim1: int, title: str) -> Tensor:  # noqa: A002
+def _transpose(input: Tensor, dim0: int, dim1: int, title: str) -> Tensor:
     ndim = input.ndim
     dim0, dim1 = wrap_dim(dim0, ndim), wrap_dim(dim1, ndim)
     shape, strides = list(input._shape), list(input.stride())
@@ -232,7 +243,7 @@ def _transpose(input: Tensor, dim0: int, dim1: int, title: str) -> Tensor:  # no
 
 
 @operator(out=False)
-def t(input: Tensor) -> Tensor:  # noqa: A002
+def t(input: Tensor) -> Tensor:
     """A matrix transposed; a vector or zero-dimensional tensor as it is.
 
     Raises:
@@ -244,13 +255,18 @@ def t(input: Tensor) -> Tensor:  # noqa: A002
 
 
 def _property_t(self: Tensor) -> Tensor:
-    return _transpose(self, 0, 1, "PermuteBackward0") if self.ndim == 2 else self.permute(*range(self.ndim)[::-1])
+    return (
+        _transpose(self, 0, 1, "PermuteBackward0")
+        if self.ndim == 2
+        else self.permute(*range(self.ndim)[::-1])
+    )
 
 
 def _property_mt(self: Tensor) -> Tensor:
     if self.ndim < 2:
         raise RuntimeError(
-            f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor."
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D "
+            "tensor."
         )
     return self.transpose(-2, -1)
 
@@ -264,10 +280,12 @@ def _property_h(self: Tensor) -> Tensor:
 
 
 @operator(out=False)
-def adjoint(input: Tensor) -> Tensor:  # noqa: A002
+def adjoint(input: Tensor) -> Tensor:
     """The conjugate of a batch of matrices with its last two dimensions exchanged."""
     if input.ndim == 1:
-        raise RuntimeError("adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor.")
+        raise RuntimeError(
+            "adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
     return input.transpose(-2, -1).conj()
 
 
@@ -277,15 +295,19 @@ Tensor.H = property(_property_h)  # type: ignore[attr-defined]
 Tensor.mH = property(lambda self: adjoint(self))  # type: ignore[attr-defined]
 
 
-def _moved(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A002
+def _moved(input: Tensor, source: Any, destination: Any) -> Tensor:
     ndim = input.ndim
-    sources = [wrap_dim(d, ndim) for d in (source if isinstance(source, (tuple, list)) else (source,))]
+    sources = [
+        wrap_dim(d, ndim) for d in (source if isinstance(source, (tuple, list)) else (source,))
+    ]
     targets = [
-        wrap_dim(d, ndim) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
+        wrap_dim(d, ndim)
+        for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
     ]
     if len(sources) != len(targets):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain "
+            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should "
+            "contain "
             f"the same number of dims as destination ({list(destination)} dims)"
         )
     for name, dims in (("source", sources), ("destination", targets)):
@@ -299,13 +321,13 @@ def _moved(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A00
 
 
 @operator(out=False, aliases=("moveaxis",))
-def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A002
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """Dimensions moved to other places; the rest keep their order."""
     return _moved(input, source, destination)
 
 
 @operator(out=False)
-def unsqueeze(input: Tensor, dim: int) -> Tensor:  # noqa: A002
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A dimension of size 1 put in before ``dim``."""
     dim = wrap_dim(dim, input.ndim + 1)
     shape, strides = tuple(input._shape), input.stride()
@@ -322,14 +344,16 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:  # noqa: A002
 
 
 @operator(out=False)
-def squeeze(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Dimensions of size 1 taken out: all of them, or those named that have size 1."""
     shape = tuple(input._shape)
     if dim is None:
         gone = {d for d, size in enumerate(shape) if size == 1}
     else:
         named = dim if isinstance(dim, (tuple, list)) else (dim,)
-        gone = {d for d in (wrap_dim(each, len(shape)) for each in named) if shape and shape[d] == 1}
+        gone = {
+            d for d in (wrap_dim(each, len(shape)) for each in named) if shape and shape[d] == 1
+        }
     strides = input.stride()
     kept = [d for d in range(len(shape)) if d not in gone]
     return make_view(
@@ -355,8 +379,10 @@ def expand(self: Tensor, *shape: Any, implicit: bool = False) -> Tensor:
     extra = len(wanted) - len(before)
     if extra < 0:
         raise RuntimeError(
-            f"expand(torch.{self.dtype.letter}Tensor{{{list(before)}}}, size={wanted}): the number of sizes "
-            f"provided ({len(wanted)}) must be greater or equal to the number of dimensions in the tensor "
+            f"expand(torch.{self.dtype.letter}Tensor{{{list(before)}}}, size={wanted}): the "
+            "number of sizes "
+            f"provided ({len(wanted)}) must be greater or equal to the number of dimensions in "
+            "the tensor "
             f"({len(before)})"
         )
     steps = [0] * len(wanted)
@@ -365,16 +391,20 @@ def expand(self: Tensor, *shape: Any, implicit: bool = False) -> Tensor:
         if size == -1:
             if dim < extra:
                 raise RuntimeError(
-                    f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
+                    "The expanded size of the tensor (-1) isn't allowed in a leading, "
+                    "non-existing "
                     f"dimension {dim}"
                 )
             wanted[dim] = size = old
         if size < 0:
-            raise RuntimeError(f"The expanded size of the tensor ({size}) isn't allowed in a leading dimension")
+            raise RuntimeError(
+                f"The expanded size of the tensor ({size}) isn't allowed in a leading dimension"
+            )
         if size != old and old != 1:
             raise RuntimeError(
                 f"The expanded size of the tensor ({size}) must match the existing size ({old}) at "
-                f"non-singleton dimension {dim}.  Target sizes: {list(wanted)}.  Tensor sizes: {list(before)}"
+                f"non-singleton dimension {dim}.  Target sizes: {list(wanted)}.  Tensor sizes: "
+                f"{list(before)}"
             )
         if dim >= extra and size == old:
             steps[dim] = strides[dim - extra]
@@ -397,13 +427,13 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @operator(out=False)
-def broadcast_to(input: Tensor, size: Any) -> Tensor:  # noqa: A002
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """``input.expand(size)``."""
     return input.expand(size)
 
 
 @operator(out=False)
-def select(input: Tensor, dim: int, index: int) -> Tensor:  # noqa: A002
+def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The slice at one position of a dimension, without that dimension.
 
     Raises:
@@ -416,7 +446,8 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:  # noqa: A002
     index = _index(index)
     if not -shape[dim] <= index < shape[dim]:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(shape)} at dimension {dim}"
+            f"select(): index {index} out of range for tensor of size {list(shape)} at dimension "
+            f"{dim}"
         )
     index %= shape[dim]
     return make_view(
@@ -425,15 +456,13 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:  # noqa: A002
         strides[:dim] + strides[dim + 1 :],
         input._offset + index * strides[dim],
         "SelectBackward0",
-        lambda grad: embed_slice(
-            grad.unsqueeze(dim), shape=shape, dim=dim, start=index, step=1
-        ),
+        lambda grad: embed_slice(grad.unsqueeze(dim), shape=shape, dim=dim, start=index, step=1),
         lambda other: other.select(dim, index),
     )
 
 
 def slice_view(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int,
     start: int | None = None,
     end: int | None = None,
@@ -459,7 +488,7 @@ def slice_view(
 
 
 @operator(out=False)
-def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:  # noqa: A002
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """``length`` positions of a dimension from ``start`` on.
 
     Raises:
@@ -482,7 +511,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:  # noqa:
 
 
 @operator(out=False)
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along a dimension, without it."""
     if not input.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
@@ -501,13 +530,16 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         sections = [int(section) for section in split_size_or_sections]
         if sum(sections) != size or any(section < 0 for section in sections):
             raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at "
+                f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's "
+                "size at "
                 f"dimension {dim}), but got split_sizes={sections}"
             )
     else:
         each = _index(split_size_or_sections)
         if each < 0:
-            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={each}")
+            raise RuntimeError(
+                f"split expects split_size be non-negative, but got split_size={each}"
+            )
         if not each and size:
             raise RuntimeError(
                 f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
@@ -522,13 +554,13 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
 
 
 @operator(out=False)
-def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of the given sizes along a dimension."""
     return tuple(input.split(list(split_sizes), dim))
 
 
 @operator(out=False)
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal size along a dimension; the last may be smaller."""
     if not input.ndim:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
@@ -541,10 +573,12 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # no
 
 
 @operator(out=False)
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces along a dimension: a number of nearly equal ones, or cut at the given positions."""
     if not input.ndim:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     dim = wrap_dim(dim, input.ndim)
     size = input._shape[dim]
     if isinstance(indices_or_sections, Tensor):
@@ -562,7 +596,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
 
 
 def _split_at(name: str, least: int, dim_of: Any) -> None:
-    def declared(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:  # noqa: A002
+    def declared(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
         if input.ndim < least:
             raise RuntimeError(
                 f"torch.{name} requires a tensor with at least {least} dimension"
@@ -589,7 +623,7 @@ _split_at("dsplit", 3, lambda input: 2)
 
 
 @operator(out=False)
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:  # noqa: A002
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two dimensions, as the last dimension of a view.
 
     Args:
@@ -626,7 +660,9 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     shape, strides = tuple(self._shape), self.stride()
     length, stride = (shape[dim], strides[dim]) if shape else (1, 1)
     if size < 0 or size > length:
-        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {length} but size is {size}")
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {dim} is {length} but size is {size}"
+        )
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     count = (length - size) // step + 1
@@ -648,7 +684,7 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 
 @operator(out=False)
-def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:  # noqa: A002
+def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """The storage of ``input`` seen with any shape, strides and offset within it.
 
     Raises:
@@ -660,15 +696,18 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         raise RuntimeError("mismatch in length of strides and shape")
     if any(step < 0 for step in strides):
         raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}"
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(strides)}"
         )
     span = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     length = input._storage.length
     if span and offset + span > length:
         itemsize = input.itemsize
         raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and "
-            f"itemsize {itemsize} requiring a storage size of {(offset + span) * itemsize} are out of bounds "
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
+            "and "
+            f"itemsize {itemsize} requiring a storage size of {(offset + span) * itemsize} are "
+            "out of bounds "
             f"for storage of size {length * itemsize}"
         )
 
@@ -690,7 +729,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
 
 
 @operator(out=False, method=True)
-def detach(input: Tensor) -> Tensor:  # noqa: A002
+def detach(input: Tensor) -> Tensor:
     """The same memory outside of the autograd graph."""
     return input._alias()
 
@@ -704,10 +743,14 @@ def detach_(self: Tensor) -> Tensor:
     """
     if self._base is not None and self._base.requires_grad:
         raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel "
-            "(DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP "
-            "buckets, and hence detach_() cannot be called on these gradients. To fix this error, please "
-            "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel "
+            "(DDP) for training, and gradient_as_bucket_view is set as True, gradients are views "
+            "of DDP "
+            "buckets, and hence detach_() cannot be called on these gradients. To fix this error, "
+            "please "
+            "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the "
+            "solution."
         )
     self._grad_fn = None
     self._requires_grad = False

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 _KINDS = (
-    "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, "
+    "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, "
+    "mps, "
     "meta, hpu, mtia, privateuseone"
 )
 
 
-class device:  # noqa: N801 - torch's name
+class device:
     """A device by name ("cpu", "cuda:0") or by type and index.
 
     Other devices than the CPU can be named, as programs do to compare them, but hold no tensors.
@@ -21,7 +22,7 @@ class device:  # noqa: N801 - torch's name
 
     __slots__ = ("index", "type")
 
-    def __init__(self, type: Any, index: int | None = None) -> None:  # noqa: A002
+    def __init__(self, type: Any, index: int | None = None) -> None:
         if isinstance(type, device):
             type, index = type.type, type.index
         elif isinstance(type, int):
@@ -36,7 +37,9 @@ class device:  # noqa: N801 - torch's name
                 raise RuntimeError(f"Invalid device string: '{type}'")
             type, index = name, int(number)
         if type not in _KINDS.split(", "):
-            raise RuntimeError(f"Expected one of {_KINDS} device type at start of device string: {type}")
+            raise RuntimeError(
+                f"Expected one of {_KINDS} device type at start of device string: {type}"
+            )
         self.type = type
         self.index = index
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-class dtype:  # noqa: N801 - torch's name
+class dtype:
     """An element type.
 
     ``storage`` is the NumPy dtype in memory (bfloat16 is kept as 16 raw bits), ``compute`` the one
@@ -121,7 +121,8 @@ def from_numpy(numpy_dtype: Any) -> dtype:
     found = _FROM_NUMPY.get(numpy_dtype.newbyteorder("="))
     if found is None:
         raise TypeError(
-            f"can't convert np.ndarray of type {_type_name(numpy_dtype)}. The only supported types are: "
+            f"can't convert np.ndarray of type {_type_name(numpy_dtype)}. The only supported "
+            "types are: "
             "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, "
             "uint32, uint16, uint8, and bool."
         )

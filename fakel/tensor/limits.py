@@ -11,7 +11,7 @@ from fakel.tensor.dtypes import dtype
 _BFLOAT16 = (16, 2.0**-7, (2 - 2.0**-7) * 2.0**127, 2.0**-126, 0.01)
 
 
-class finfo:  # noqa: N801 - torch's name
+class finfo:
     """The limits of a floating-point dtype: ``bits``, ``eps`` (the distance from 1 to the next
     number), ``max``, ``min``, ``tiny`` (the smallest normal number), ``resolution``.
 
@@ -19,7 +19,7 @@ class finfo:  # noqa: N801 - torch's name
         type: a floating-point or complex dtype; the default dtype when left out.
     """
 
-    def __init__(self, type: dtype | None = None) -> None:  # noqa: A002
+    def __init__(self, type: dtype | None = None) -> None:
         chosen = (dtypes.get_default_dtype() if type is None else type).to_real()
         if not chosen.is_floating_point:
             raise TypeError(
@@ -47,13 +47,14 @@ class finfo:  # noqa: N801 - torch's name
         )
 
 
-class iinfo:  # noqa: N801 - torch's name
+class iinfo:
     """The limits of an integer dtype: ``bits``, ``max``, ``min``."""
 
-    def __init__(self, type: dtype) -> None:  # noqa: A002
+    def __init__(self, type: dtype) -> None:
         if type.is_floating_point or type.is_complex or type is dtypes.bool_:
             raise TypeError(
-                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type!r}'"
+                "torch.iinfo() requires an integer input type. Use torch.finfo to handle "
+                f"'{type!r}'"
             )
         limits = np.iinfo(type.storage)
         self.dtype = type.name

@@ -83,7 +83,9 @@ def combine(dimensioned: dtype | None, zero_dim: dtype | None, number: dtype | N
 
 def _with_size_of(result: dtype, other: dtype) -> dtype:
     if other.is_complex and result.is_floating_point:
-        return promote_types(result.to_complex() if result is dtypes.float64 else dtypes.complex64, result)
+        return promote_types(
+            result.to_complex() if result is dtypes.float64 else dtypes.complex64, result
+        )
     return other
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,16 @@ class Storage:
     snapshot and every write goes into that memory at once.
     """
 
-    __slots__ = ("__weakref__", "dtype", "exposed", "inference", "length", "node", "pinned", "version")
+    __slots__ = (
+        "__weakref__",
+        "dtype",
+        "exposed",
+        "inference",
+        "length",
+        "node",
+        "pinned",
+        "version",
+    )
 
     def __init__(self, node: Node, dtype: dtype, length: int) -> None:
         self.node = node
@@ -37,7 +45,8 @@ class Storage:
     @classmethod
     def on_memory(cls, flat: np.ndarray, dtype: dtype, pinned: bool) -> Storage:
         """A storage on memory that belongs to an array outside. ``pinned``: reference counts cannot
-        tell who else uses it, so it counts as shared for good."""
+        tell who else uses it, so it counts as shared for good.
+        """
         storage = cls(leaf(flat, dtype), dtype, flat.size)
         storage.exposed = flat if flat.base is None else flat.base
         storage.pinned = pinned
@@ -102,5 +111,3 @@ def copied(node: Node) -> Node:
 _SOLE_ARRAY = 3
 _SOLE_NODE = 2
 _OURS = 3
-
-

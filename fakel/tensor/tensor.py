@@ -5,7 +5,6 @@ Operators are not defined here: ``fakel.ops`` attaches them as methods.
 
 from __future__ import annotations
 
-
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +21,10 @@ from fakel.tensor.size import Size, contiguous_strides, is_contiguous
 from fakel.tensor.storage import Storage
 
 _NON_LEAF_GRAD = (
-    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
-    "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated "
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+    "attribute "
+    "won't be populated during autograd.backward(). If you indeed want the .grad field to be "
+    "populated "
     "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf "
     "Tensor by mistake, make sure you access the leaf Tensor instead. See "
     "github.com/pytorch/pytorch/pull/30531 for more informations."
@@ -102,8 +103,10 @@ class Tensor:
             )
         if any(stride < 0 for stride in array.strides):
             raise ValueError(
-                "At least one stride in the given numpy array is negative, and tensors with negative "
-                "strides are not currently supported. (You can probably work around this by making a "
+                "At least one stride in the given numpy array is negative, and tensors with "
+                "negative "
+                "strides are not currently supported. (You can probably work around this by "
+                "making a "
                 "copy of your array  with array.copy().) "
             )
         if any(stride % itemsize for stride in array.strides):
@@ -114,8 +117,10 @@ class Tensor:
         if not array.flags.writeable:
             warnings.warn(
                 "The given NumPy array is not writable, and PyTorch does not support non-writable "
-                "tensors. This means writing to this tensor will result in undefined behavior. You may "
-                "want to copy the array to protect its data or make it writable before converting it to "
+                "tensors. This means writing to this tensor will result in undefined behavior. "
+                "You may "
+                "want to copy the array to protect its data or make it writable before converting "
+                "it to "
                 "a tensor. This type of warning will be suppressed for the rest of this program.",
                 stacklevel=3,
             )
@@ -142,7 +147,9 @@ class Tensor:
             alias._offset = self._offset
         return alias
 
-    def _strided_alias(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Tensor:
+    def _strided_alias(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
+    ) -> Tensor:
         """A tensor on the same storage with another geometry, outside of the autograd graph."""
         alias: Tensor = _new(Tensor)
         alias._storage = self._storage
@@ -311,7 +318,8 @@ class Tensor:
         if self._backward_node() is not None:
             if not value:
                 raise RuntimeError(
-                    "you can only change requires_grad flags of leaf variables. If you want to use a "
+                    "you can only change requires_grad flags of leaf variables. If you want to "
+                    "use a "
                     "computed variable in a subgraph that doesn't require differentiation use "
                     "var_no_grad = var.detach()."
                 )
@@ -376,7 +384,8 @@ class Tensor:
                 )
             if value._shape != self._shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: expected {list(self._shape)}, got "
+                    f"assigned grad has data of a different size: expected {list(self._shape)}, "
+                    "got "
                     f"{list(value._shape)}"
                 )
         self._grad = value
@@ -399,7 +408,9 @@ class Tensor:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
         if value.dtype is not self.dtype and not value.is_floating_point() and self.requires_grad:
-            raise RuntimeError("data set to a tensor that requires gradients must be floating point")
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point"
+            )
         self._take(value)
 
     # ---------------------------------------------------------------- interchange with Python and NumPy
@@ -416,7 +427,8 @@ class Tensor:
         """
         if self.requires_grad and not force:
             raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
             )
         if self.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
@@ -434,7 +446,9 @@ class Tensor:
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
         if self._shape.numel() != 1:
-            raise RuntimeError(f"a Tensor with {self._shape.numel()} elements cannot be converted to Scalar")
+            raise RuntimeError(
+                f"a Tensor with {self._shape.numel()} elements cannot be converted to Scalar"
+            )
         return self._values().item()
 
     def tolist(self) -> Any:
@@ -483,5 +497,3 @@ class Tensor:
 
 
 _new = object.__new__
-
-

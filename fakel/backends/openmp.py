@@ -1,0 +1,6 @@
+"""``torch.backends.openmp``: fakel does not use it."""
+
+
+def is_available() -> bool:
+    """False: fakel does not use it."""
+    return False
