@@ -22,6 +22,7 @@ from fakel.serialization.allowed import Allowed
 from fakel.serialization.names import StorageType
 from fakel.tensor import Tensor
 
+_PIECE = 1 << 24
 _NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 
 
@@ -93,7 +94,12 @@ class Unpickler:
     # ---------------------------------------------------------------- reading
 
     def _read(self, count: int) -> bytes:
-        content = self._file.read(count)
+        # piece by piece, so that a forged length does not reserve memory for what is not there
+        content = self._file.read(min(count, _PIECE))
+        while len(content) < count and (
+            piece := self._file.read(min(count - len(content), _PIECE))
+        ):
+            content += piece
         if not isinstance(content, bytes):
             raise AssertionError(f"Expected bytes, got {type(content).__name__}")
         if len(content) < count:
