@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from fakel import ops
 from fakel.tensor import Tensor, get_default_dtype
+from fakel.tensor.pickling import user_state
 
 __all__ = [
     "Buffer",
@@ -15,6 +16,13 @@ __all__ = [
     "UninitializedTensorMixin",
     "is_lazy",
 ]
+
+
+def _leaf(cls, data, requires_grad):
+    """A tensor of class ``cls`` on the memory of ``data``, outside of the autograd graph."""
+    leaf = data._alias(cls)
+    leaf.requires_grad = requires_grad
+    return leaf
 
 
 class Parameter(Tensor):
@@ -30,7 +38,7 @@ class Parameter(Tensor):
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
             data = ops.empty(0)
-        return Tensor._make_subclass(cls, data.detach(), requires_grad)
+        return _leaf(cls, data.detach(), requires_grad)
 
     def __deepcopy__(self, memo):
         if id(self) in memo:
@@ -43,13 +51,22 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol):
-        return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
+        parts = (self.data, self.requires_grad, OrderedDict())
+        state = user_state(self)
+        if state:
+            return _rebuild_parameter_with_state, (*parts, state)
+        return _rebuild_parameter, parts
 
 
 def _rebuild_parameter(data, requires_grad, backward_hooks):
-    """Rebuild a pickled Parameter (hooks are not saved, the argument is always empty)."""
+    """Rebuild a pickled Parameter. Hooks are not saved: the argument, of PyTorch's, is empty."""
+    return Parameter(data, requires_grad)
+
+
+def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state):
+    """Rebuild a pickled Parameter that has attributes of its own."""
     parameter = Parameter(data, requires_grad)
-    parameter._backward_hooks = backward_hooks
+    parameter.__setstate__(state)
     return parameter
 
 
@@ -104,6 +121,15 @@ class UninitializedTensorMixin:
             "Call `forward` to initialize the parameters before accessing their attributes."
         )
 
+    def _node(self):
+        raise ValueError(
+            "Attempted to use an uninitialized parameter in an operator. "
+            "This error happens when you are using a `LazyModule` or "
+            f"explicitly manipulating `torch.nn.parameter.{type(self).__name__}` "
+            "objects. When using LazyModules Call `forward` with a dummy batch "
+            "to initialize the parameters before calling torch functions"
+        )
+
     def share_memory_(self):
         raise RuntimeError(
             "Can't share memory on an uninitialized parameter or buffer. "
@@ -131,7 +157,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 
     def __new__(cls, requires_grad=True, device=None, dtype=None):
         data = ops.empty(0, device=device, dtype=dtype or get_default_dtype())
-        return Tensor._make_subclass(cls, data, requires_grad)
+        return _leaf(cls, data, requires_grad)
 
     def __deepcopy__(self, memo):
         if id(self) in memo:
@@ -155,7 +181,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
 
     def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True):
         data = ops.empty(0, device=device, dtype=dtype or get_default_dtype())
-        buffer = Tensor._make_subclass(cls, data, requires_grad)
+        buffer = _leaf(cls, data, requires_grad)
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from fakel.autograd import no_grad
+from fakel.nn.parameter import is_lazy
 from fakel.tensor import Tensor, dtype
 
 
 def apply_in_place(fn, tensor):
     """Replace the values of a leaf tensor by ``fn`` of them, without a trace for autograd."""
     with no_grad():
-        converted = fn(tensor)
+        # The data of a lazy parameter is an ordinary, empty tensor.
+        converted = fn(tensor.data if is_lazy(tensor) else tensor)
     if converted is not tensor:
         tensor.data = converted
 

@@ -32,7 +32,7 @@ from fakel.nn.modules.hooks import (
     register_module_parameter_registration_hook,
 )
 from fakel.nn.modules.state import ModuleState
-from fakel.nn.parameter import Buffer, Parameter
+from fakel.nn.parameter import Buffer, Parameter, is_lazy
 from fakel.tensor import Tensor
 
 __all__ = [
@@ -441,7 +441,11 @@ class Module(ModuleState, ModuleHooks):
             if parameter.grad is not None:
                 apply_in_place(fn, parameter.grad)
         for name, buffer in self._buffers.items():
-            if buffer is not None:
+            if buffer is None:
+                continue
+            if is_lazy(buffer):
+                apply_in_place(fn, buffer)
+            else:
                 self._buffers[name] = fn(buffer)
         return self
 

@@ -38,9 +38,9 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(LocalResponseNorm):
-    """The older form of :class:`LocalResponseNorm`, for (N, C, H, W).
+    """The older form of :class:`LocalResponseNorm`, for (N, C, H, W), with another window.
 
-    It has a window of its own: size // 2 channels on both sides whatever the size.
+    The window reaches (size - 1) // 2 channels to both sides, and never leaves channel 0 out.
     """
 
     def __init__(self, size, alpha=1e-4, beta=0.75, k=1):
@@ -49,10 +49,15 @@ class CrossMapLRN2d(LocalResponseNorm):
     def forward(self, input):
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
-        reach = (self.size - 1) // 2 + 1
+        squared = input * input
         channels = input.shape[1]
-        squared = F.pad(input * input, (0, 0, 0, 0, reach - 1, reach - 1))
-        total = sum(squared[:, start : start + channels] for start in range(2 * reach - 1))
+        reach = (self.size - 1) // 2
+        padded = F.pad(squared, (0, 0, 0, 0, reach, reach))
+        total = sum(padded[:, start : start + channels] for start in range(2 * reach + 1))
+        if channels > reach + 1:
+            # PyTorch's running sum starts to drop channels one step late and so keeps the first.
+            first = squared[:, :1].expand(-1, channels - reach - 1, -1, -1)
+            total = total + F.pad(first, (0, 0, 0, 0, reach + 1, 0))
         return input * (self.k + self.alpha / self.size * total) ** -self.beta
 
 

@@ -13,6 +13,7 @@ from fakel import nn
 from tests.nn.modules.cases import CASES, Values
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported")
 
 CONTAINERS = {
     "Container",
