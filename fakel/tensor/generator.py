@@ -153,6 +153,9 @@ class Generator:
         clone.load_state_bytes(self.state_bytes())
         return clone
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
+        return self.clone_state()
+
     def __setstate__(self, saved: tuple[int, None, Tensor]) -> None:
         self.set_state(saved[2])
 
