@@ -1,0 +1,615 @@
+"""Making tensors: from data, filled with one value, evenly spaced."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from fakel.ops.checks import check_tensor
+from fakel.ops.data import array_of
+from fakel.ops.declare import FUNCTIONS, function, method
+from fakel.ops.filling import filled
+from fakel.ops.inplace import check_writable, resize_output, store
+from fakel.ops.random import Options, shape_argument
+from fakel.tensor import Tensor, dtypes, get_default_dtype
+from fakel.tensor.dtypes import dtype as Dtype
+from fakel.tensor.size import contiguous_strides
+
+_COPY_WARNING = (
+    "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+    "sourceTensor.detach().clone().requires_grad_(True), rather than {}(sourceTensor)."
+)
+
+
+def _finish(result: Tensor, options: Options) -> Tensor:
+    """The result as the options want it: in ``out``, or as a leaf."""
+    out = options.out
+    if out is not None:
+        if out._shape != result._shape:
+            resize_output(out, result._shape)
+        check_writable(out)
+        store(out, result)
+        return out
+    if options.requires_grad:
+        result.requires_grad = True
+    return result
+
+
+def _with_format(result: Tensor, name: str, memory_format: Any) -> Tensor:
+    if memory_format is not None and str(memory_format).startswith("torch.channels_last"):
+        rank = 5 if str(memory_format).endswith("3d") else 4
+        if result.ndim != rank:
+            raise RuntimeError(f"required rank {rank} tensor to use channels_last format")
+    return result
+
+
+# -------------------------------------------------------------------- from data
+
+
+def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="torch.tensor"):
+    if isinstance(data, Tensor):
+        warnings.warn(_COPY_WARNING.format(copied), UserWarning, stacklevel=3)
+        options = Options(name, dtype, data.dtype, None, None, device, requires_grad, pin_memory)
+        return _finish(data.detach().clone().to(options.dtype), options)
+    options = Options(name, dtype, get_default_dtype(), None, None, device, False, pin_memory)
+    if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
+        warnings.warn(
+            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider "
+            "converting the list to a single numpy.ndarray with numpy.array() before converting to a "
+            "tensor.",
+            UserWarning,
+            stacklevel=3,
+        )
+    array, kind = array_of(data, None if dtype is None else options.dtype)
+    options = Options(name, kind, kind, None, None, device, requires_grad)
+    return _finish(Tensor._from_array(array, kind), options)
+
+
+@function
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """A new tensor with a copy of the data.
+
+    Args:
+        data: a number, nested sequences of numbers, or a NumPy array.
+        dtype: inferred from the data for None.
+        device: the CPU.
+        requires_grad: whether the result requires a gradient.
+        pin_memory: must be False.
+
+    Raises:
+        ValueError: for nested sequences of different lengths.
+        RuntimeError, TypeError: for what is no number.
+    """
+    return _from_data("tensor", data, dtype, device, requires_grad, pin_memory)
+
+
+@function
+def as_tensor(data, dtype=None, device=None):
+    """The data as a tensor, sharing memory with a NumPy array and being the tensor it is given."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    if isinstance(data, np.ndarray) and data.ndim:
+        shared = from_numpy(data)
+        return shared if dtype is None else shared.to(dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+@function
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """The object as a tensor.
+
+    Args:
+        obj: a tensor, a NumPy array, an object with DLPack's or Python's buffer interface, or data as
+            for ``tensor``.
+        copy: True for a copy, False for the same memory or an error, None as is needed.
+    """
+    if isinstance(obj, Tensor):
+        result = obj if requires_grad else obj.detach()
+    elif isinstance(obj, np.ndarray):
+        result = from_numpy(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        result = frombuffer(obj, dtype=dtype or get_default_dtype())
+    else:
+        if copy is False:
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    if dtype is not None and result.dtype is not Options("asarray", dtype, result.dtype, None, None, device, False).dtype:
+        if copy is False:
+            raise ValueError(
+                f"can't alias tensor with dtype '{result.dtype!r}' into dtype '{dtype!r}'."
+            )
+        result = result.to(dtype)
+    elif copy:
+        result = result.clone()
+    return result.requires_grad_() if requires_grad and not result.requires_grad else result
+
+
+@function
+def from_numpy(ndarray):
+    """A tensor on the memory of a NumPy array: changes of one show in the other."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return Tensor._from_numpy_shared(ndarray)
+
+
+@function
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A vector on the memory of an object with Python's buffer interface.
+
+    Args:
+        dtype: what the bytes are elements of.
+        count: how many elements, -1 for all.
+        offset: how many bytes to skip.
+    """
+    view = memoryview(buffer)
+    length, size = view.nbytes, dtype.itemsize
+    if length <= 0 or count == 0:
+        raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
+    if not 0 <= offset < length:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({length} bytes) minus 1"
+        )
+    if count > 0 and offset + count * size > length:
+        raise ValueError(
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not "
+            f"be greater than actual buffer length ({length} bytes)"
+        )
+    if count < 0 and (length - offset) % size:
+        raise ValueError(
+            f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a multiple "
+            f"of element size ({size})"
+        )
+    array = np.frombuffer(buffer, dtype.storage, count, offset)
+    if dtype is dtypes.bfloat16:
+        result = Tensor._from_array(array.copy(), dtypes.uint16).view(dtypes.bfloat16)
+    else:
+        if view.readonly:
+            warnings.warn(
+                "The given buffer is not writable, and PyTorch does not support non-writable tensors. "
+                "This means you can write to the underlying (supposedly non-writable) buffer using the "
+                "tensor. You may want to copy the buffer to protect its data or make it writable before "
+                "converting it to a tensor. This type of warning will be suppressed for the rest of "
+                "this program.",
+                UserWarning,
+                stacklevel=2,
+            )
+            array = array.copy()
+        result = Tensor._from_numpy_shared(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+@function
+def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+    """A zero-dimensional tensor of a number, in the default dtype unless told otherwise."""
+    default = get_default_dtype()
+    if isinstance(s, complex):
+        default = default.to_complex()
+    options = Options("scalar_tensor", dtype, default, None, layout, device, requires_grad, pin_memory)
+    return _finish(filled((), s, options.dtype), options)
+
+
+# -------------------------------------------------------------------- filled with one value
+
+
+def _sizes(name, sizes, size):
+    if size is not None:
+        sizes = (size,) if isinstance(size, int) else (tuple(size),)
+    if not sizes:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    try:
+        return tuple(shape_argument(name, sizes, unpacked=True))
+    except RuntimeError:
+        raise RuntimeError(f"{name}: Dimension size must be non-negative.") from None
+
+
+def _declare_filled(name, value, documentation):
+    def declared(
+        *sizes,
+        size=None,
+        out=None,
+        dtype=None,
+        layout=None,
+        device=None,
+        pin_memory=False,
+        requires_grad=False,
+        memory_format=None,
+    ):
+        options = Options(
+            name, dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory
+        )
+        result = filled(_sizes(name, sizes, size), value, options.dtype)
+        return _finish(_with_format(result, name, memory_format), options)
+
+    def like(
+        input,
+        *,
+        dtype=None,
+        layout=None,
+        device=None,
+        requires_grad=False,
+        pin_memory=False,
+        memory_format=None,
+    ):
+        check_tensor(f"{name}_like", "input", 1, input)
+        options = Options(
+            f"{name}_like", dtype, input.dtype, None, layout, device, requires_grad, pin_memory
+        )
+        return _finish(_like(input, value, options.dtype, memory_format), options)
+
+    def new(
+        self,
+        *sizes,
+        size=None,
+        dtype=None,
+        device=None,
+        requires_grad=False,
+        layout=None,
+        pin_memory=False,
+    ):
+        options = Options(
+            f"new_{name}", dtype, self.dtype, None, layout, device, requires_grad, pin_memory
+        )
+        return _finish(filled(_sizes(f"new_{name}", sizes, size), value, options.dtype), options)
+
+    for made, full_name in ((declared, name), (like, f"{name}_like"), (new, f"new_{name}")):
+        made.__name__ = made.__qualname__ = full_name
+    declared.__doc__ = f"""A tensor {documentation}.
+
+    Args:
+        sizes: the shape, as several ints or one tuple (also by the name ``size``).
+        out: a tensor to write into.
+        dtype: the default dtype for None.
+        layout: strided, the only one there is.
+        device: the CPU.
+        pin_memory: must be False.
+        requires_grad: whether the result requires a gradient.
+    """
+    like.__doc__ = f"A tensor {documentation}, of the shape and dtype of another."
+    new.__doc__ = f"A tensor {documentation}, of this tensor's dtype."
+    function(declared)
+    function(like)
+    method(new)
+    return declared, like
+
+
+def _like(input: Tensor, value: Any, kind: Dtype, memory_format: Any = None) -> Tensor:
+    """A tensor of one value laid out in memory as another, where that one has no gaps."""
+    shape = tuple(input._shape)
+    strides = input._strides
+    contiguous = memory_format is not None and str(memory_format) != "torch.preserve_format"
+    if strides is None or contiguous:
+        return filled(shape, value, kind)
+    order = sorted(builtins.range(len(shape)), key=lambda dim: (-strides[dim], dim))
+    ordered = tuple(shape[dim] for dim in order)
+    dense = contiguous_strides(ordered)
+    if any(strides[dim] != step and shape[dim] != 1 for dim, step in zip(order, dense, strict=True)):
+        return filled(shape, value, kind)
+    return filled(ordered, value, kind).permute(sorted(builtins.range(len(order)), key=order.__getitem__))
+
+
+zeros, zeros_like = _declare_filled("zeros", 0, "of zeros")
+ones, ones_like = _declare_filled("ones", 1, "of ones")
+# memory is never left as it was, so that programs repeat
+empty, empty_like = _declare_filled("empty", 0, "whose values do not matter")
+
+
+def _full_dtype(value):
+    if isinstance(value, bool):
+        return dtypes.bool_
+    if isinstance(value, int):
+        return dtypes.int64
+    default = get_default_dtype()
+    return default.to_complex() if isinstance(value, complex) else default
+
+
+def _fill_value(value):
+    return value.item() if isinstance(value, (Tensor, np.generic)) else value
+
+
+@function
+def full(
+    size,
+    fill_value,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    names=None,
+):
+    """A tensor of one value, whose kind decides the dtype unless it is given."""
+    if names is not None:
+        raise TypeError("full() got an unexpected keyword argument 'names'")
+    shape = shape_argument("full", size, unpacked=False)
+    value = _fill_value(fill_value)
+    options = Options("full", dtype, _full_dtype(value), out, layout, device, requires_grad, pin_memory)
+    _check_fits(value, options.dtype)
+    return _finish(filled(tuple(shape), value, options.dtype), options)
+
+
+def _check_fits(value, kind):
+    if kind.is_floating_point or kind.is_complex or kind is dtypes.bool_:
+        return
+    limits = np.iinfo(kind.storage)
+    lowest = limits.min if limits.min else -limits.max
+    if not (math.isfinite(value) and lowest <= value <= limits.max):
+        suffix = "" if kind is dtypes.int64 else "_t"
+        raise RuntimeError(f"value cannot be converted to type {kind.name}{suffix} without overflow")
+
+
+@function
+def full_like(
+    input,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    memory_format=None,
+):
+    """A tensor of one value, of the shape and dtype of another."""
+    options = Options("full_like", dtype, input.dtype, None, layout, device, requires_grad, pin_memory)
+    value = _fill_value(fill_value)
+    _check_fits(value, options.dtype)
+    return _finish(_like(input, value, options.dtype, memory_format), options)
+
+
+@method
+def new_full(
+    self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
+):
+    """A tensor of one value, of this tensor's dtype."""
+    options = Options("new_full", dtype, self.dtype, None, layout, device, requires_grad, pin_memory)
+    shape = shape_argument("new_full", size, unpacked=False)
+    return _finish(filled(tuple(shape), _fill_value(fill_value), options.dtype), options)
+
+
+@method
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """A new tensor with a copy of the data, of this tensor's dtype."""
+    kind = self.dtype if dtype is None and not isinstance(data, Tensor) else dtype
+    return _from_data("new_tensor", data, kind, device, requires_grad, pin_memory, "tensor.new_tensor")
+
+
+@function
+def empty_strided(
+    size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
+    """A tensor with the given strides (in elements), whose values do not matter."""
+    options = Options(
+        "empty_strided", dtype, get_default_dtype(), None, layout, device, requires_grad, pin_memory
+    )
+    shape, strides = tuple(size), tuple(stride)
+    if len(shape) != len(strides):
+        raise RuntimeError(
+            f"mismatch in length of strides and shape. Found: strides = {list(strides)}, shape = "
+            f"{list(shape)}"
+        )
+    span = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    return _finish(filled((span,), 0, options.dtype)._strided_alias(shape, strides, 0), options)
+
+
+@method
+def new_empty_strided(
+    self, size, stride, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
+):
+    """A tensor with the given strides (in elements), of this tensor's dtype."""
+    return empty_strided(
+        size,
+        stride,
+        dtype=self.dtype if dtype is None else dtype,
+        layout=layout,
+        device=device,
+        requires_grad=requires_grad,
+        pin_memory=pin_memory,
+    )
+
+
+# -------------------------------------------------------------------- evenly spaced
+
+
+def _number(value):
+    return value.item() if isinstance(value, (Tensor, np.generic)) else value
+
+
+_ARANGE_FORMS = """
+ * (Number end, *, Tensor out = None, torch.dtype dtype = None, torch.layout layout = None, \
+torch.device device = None, bool pin_memory = False, bool requires_grad = False)
+ * (Number start, Number end, *, torch.dtype dtype = None, torch.layout layout = None, \
+torch.device device = None, bool pin_memory = False, bool requires_grad = False)
+ * (Number start, Number end, Number step = 1, *, Tensor out = None, torch.dtype dtype = None, \
+torch.layout layout = None, torch.device device = None, bool pin_memory = False, bool requires_grad \
+= False)
+"""
+
+
+@function
+def arange(
+    *bounds,
+    start=None,
+    end=None,
+    step=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
+    """The numbers from start (0) up to but without end, step (1) apart.
+
+    Called as ``arange(end)``, ``arange(start, end)`` or ``arange(start, end, step)``. Integers give
+    int64, floats the default dtype.
+
+    Raises:
+        RuntimeError: for a step of 0 or one that leads away from the end.
+    """
+    names = ("end",) if len(bounds) == 1 and end is None else ("start", "end", "step")
+    named = {"start": start, "end": end, "step": step}
+    if len(bounds) > 3 or (not bounds and end is None):
+        given = ", ".join(type(value).__name__ for value in bounds)
+        raise TypeError(
+            f"arange() received an invalid combination of arguments - got ({given}), but expected one "
+            f"of:{_ARANGE_FORMS}"
+        )
+    named.update(zip(names, bounds, strict=False))
+    numbers = [_number(named[name]) for name in ("start", "end", "step")]
+    first, last, distance = (
+        default if number is None else number for number, default in zip(numbers, (0, None, 1), strict=True)
+    )
+    whole = all(isinstance(number, int) for number in (first, last, distance))
+    default = dtypes.int64 if whole else get_default_dtype()
+    options = Options("arange", dtype, default, out, layout, device, requires_grad, pin_memory)
+    _check_range(first, last, distance)
+    kind = options.dtype
+    if kind is dtypes.bool_ or kind.is_complex:
+        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{kind.letter}'")
+    if kind.is_floating_point or not whole:
+        count = math.ceil((last - first) / distance)
+        array = first + distance * np.arange(count, dtype=np.float64)
+        if not kind.is_floating_point:
+            array = int(first) + int(distance) * np.arange(count)
+    else:
+        array = np.arange(first, last, distance, np.int64)
+    return _finish(_from_numbers(array, kind), options)
+
+
+def _from_numbers(array, kind):
+    return Tensor._from_array(array.astype(kind.compute), kind)
+
+
+def _check_range(first, last, distance):
+    if distance == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(first) and math.isfinite(last)):
+        raise RuntimeError(f"unsupported range: {first} -> {last}")
+    if (distance > 0) != (last >= first) and last != first:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+
+
+def _closed_range(
+    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False
+):
+    """The numbers from start up to and with end, step apart. Deprecated: use ``arange``."""
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is "
+        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces values in "
+        "[start, end).",
+        UserWarning,
+        stacklevel=2,
+    )
+    if end is None:
+        start, end = 0, start
+    _check_range(start, end, step)
+    options = Options("range", dtype, get_default_dtype(), out, layout, device, requires_grad)
+    array = start + step * np.arange(math.floor((end - start) / step) + 1, dtype=np.float64)
+    return _finish(_from_numbers(array, options.dtype), options)
+
+
+_closed_range.__name__ = _closed_range.__qualname__ = "range"
+FUNCTIONS[""]["range"] = _closed_range
+
+
+def _spaced(start, end, steps, kind):
+    """steps numbers from start to end, computed from the nearer end as PyTorch does."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    numbers = np.float64 if kind.compute.kind in "iu" else kind.compute.type
+    if steps == 1:
+        return np.full(1, start, numbers)
+    first, last = numbers(start), numbers(end)
+    step = (last - first) / numbers(max(steps - 1, 1))
+    index = np.arange(steps).astype(numbers)
+    from_end = np.arange(steps)[::-1].astype(numbers)
+    return np.where(index < steps // 2, first + step * index, last - step * from_end)
+
+
+def _end_points(name, start, end, steps):
+    for position, value in ((1, start), (2, end)):
+        if isinstance(value, Tensor) and value.ndim:
+            which = "start" if position == 1 else "end"
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got {which} with "
+                f"{value.ndim} dimension(s)."
+            )
+    if isinstance(steps, Tensor):
+        steps = steps.item()
+    return _number(start), _number(end), steps
+
+
+@function
+def linspace(
+    start,
+    end,
+    steps,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
+    """``steps`` numbers spaced evenly from start to end, both of them included."""
+    first, last, steps = _end_points("linspace", start, end, steps)
+    default = get_default_dtype()
+    if isinstance(first, complex) or isinstance(last, complex):
+        default = default.to_complex()
+    options = Options("linspace", dtype, default, out, layout, device, requires_grad, pin_memory)
+    return _finish(_from_numbers(_spaced(first, last, steps, options.dtype), options.dtype), options)
+
+
+@function
+def logspace(
+    start,
+    end,
+    steps,
+    base=10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
+    """``base`` to the power of ``steps`` numbers spaced evenly from start to end."""
+    first, last, steps = _end_points("logspace", start, end, steps)
+    default = get_default_dtype()
+    if isinstance(first, complex) or isinstance(last, complex):
+        default = default.to_complex()
+    options = Options("logspace", dtype, default, out, layout, device, requires_grad, pin_memory)
+    exponents = _spaced(first, last, steps, options.dtype)
+    wide = np.complex128 if options.dtype.is_complex else np.float64
+    array = np.power(wide(base), exponents.astype(wide))
+    return _finish(_from_numbers(array, options.dtype), options)
+
+
+@function
+def eye(
+    n,
+    m=None,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
+    """The n x m (or n x n) matrix with ones on the diagonal."""
+    m = n if m is None else m
+    for name, size in (("n", n), ("m", m)):
+        if size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
+    options = Options("eye", dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory)
+    return _finish(_from_numbers(np.eye(n, m), options.dtype), options)

@@ -1,0 +1,210 @@
+"""Running sums and products, differences, and the trapezoidal rule."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fakel import ops
+from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
+from fakel.ops.reduced import numpy_names
+from fakel.tensor import Tensor, dtypes, get_default_dtype
+
+
+def _in_dtype(input, dtype):
+    if dtype is not None:
+        return input.to(dtype)
+    if input.is_floating_point() or input.is_complex():
+        return input
+    return input.to(dtypes.int64)
+
+
+@primitive("cumsum")
+def _cumsum(input, *, dim):
+    if not input.ndim:
+        return input.copy()
+    wider = {"float32": np.float64, "complex64": np.complex128}.get(input.dtype.name)
+    return np.cumsum(input, axis=dim, dtype=wider)
+
+
+gradient(_cumsum, input=lambda grad, dim: _backwards(grad, dim, lambda g: g.cumsum(dim)))
+
+
+def _backwards(tensor, dim, function):
+    return function(tensor.flip(dim)).flip(dim) if tensor.ndim else tensor
+
+
+@operator(inplace=True)
+@numpy_names
+def cumsum(input, dim, *, dtype=None):
+    """The sum of the elements up to each position along the dimension; integers add up in int64."""
+    input = _in_dtype(input, dtype)
+    return _cumsum(input, dim=wrap_dim(dim, input.ndim))
+
+
+@primitive("cumprod")
+def _cumprod(input, *, dim):
+    return np.cumprod(input, axis=dim) if input.ndim else input.copy()
+
+
+@primitive("linear_recurrence")
+def _recurrence(values, factors, *, dim):
+    """y[0] = values[0], y[i] = values[i] + factors[i] * y[i - 1]."""
+    result = np.moveaxis(values, dim, 0).copy()
+    scales = np.moveaxis(factors, dim, 0)
+    for i in range(1, len(result)):
+        result[i] += scales[i] * result[i - 1]
+    return np.moveaxis(result, 0, dim)
+
+
+def _reverse_recurrence(grad, factors, dim):
+    """z[n - 1] = grad[n - 1], z[i] = grad[i] + factors[i + 1] * z[i + 1]."""
+    mirrored = _recurrence(grad.flip(dim), factors.conj().flip(dim).roll(1, dim), dim=dim)
+    return mirrored.flip(dim)
+
+
+def _shifted(tensor, dim, first):
+    """The tensor moved one position on, with ``first`` in front."""
+    length = tensor._shape[dim]
+    front = ops.full_like(tensor.narrow(dim, 0, 1), first)
+    return ops.cat((front, tensor.narrow(dim, 0, length - 1)), dim)
+
+
+gradient(
+    _recurrence,
+    values=lambda grad, factors, dim: _reverse_recurrence(grad, factors, dim),
+    factors=lambda grad, factors, result, dim: (
+        _reverse_recurrence(grad, factors, dim) * _shifted(result, dim, 0).conj()
+    ),
+)
+
+
+def _cumprod_gradient(grad, input, dim):
+    """No division, so that zeros are as good as other numbers."""
+    if not input.ndim or not input._shape[dim]:
+        return grad
+    before = _shifted(input.cumprod(dim), dim, 1)
+    return before.conj() * _reverse_recurrence(grad, input, dim)
+
+
+gradient(_cumprod, input=_cumprod_gradient)
+
+
+@operator(inplace=True)
+@numpy_names
+def cumprod(input, dim, *, dtype=None):
+    """The product of the elements up to each position along the dimension."""
+    input = _in_dtype(input, dtype)
+    return _cumprod(input, dim=wrap_dim(dim, input.ndim))
+
+
+@primitive("logcumsumexp")
+def _logcumsumexp(input, *, dim):
+    if not input.ndim:
+        return input.copy()
+    if input.dtype.kind != "c":
+        return np.logaddexp.accumulate(input, axis=dim)
+    highest = np.max(input.real, axis=dim, keepdims=True) if input.size else 0
+    return np.log(np.cumsum(np.exp(input - highest), axis=dim)) + highest
+
+
+def _logcumsumexp_gradient(grad, input, result, dim):
+    """exp(input) * reversed running sum of grad / exp(result), in logarithms, by the sign of grad."""
+    if not input.ndim:
+        return grad
+    total = 0
+    for sign in (1, -1):
+        part = grad * sign
+        weights = ops.where(part > 0, part, 0).log() - result
+        share = _backwards(weights, dim, lambda w: w.logcumsumexp(dim)) + input
+        total = total + sign * share.exp()
+    return total
+
+
+gradient(_logcumsumexp, input=_logcumsumexp_gradient)
+
+
+@operator()
+@numpy_names
+def logcumsumexp(input, dim):
+    """log(cumsum(exp(input))), without overflow."""
+    if not (input.is_floating_point() or input.is_complex()):
+        raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{input.dtype.letter}'")
+    return _logcumsumexp(input, dim=wrap_dim(dim, input.ndim))
+
+
+# -------------------------------------------------------------------- differences
+
+
+@operator()
+@numpy_names
+def diff(input, n=1, dim=-1, prepend=None, append=None):
+    """The difference between neighbours along the dimension, taken n times.
+
+    Args:
+        prepend, append: tensors to put in front and behind first.
+    """
+    if not input.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    dim = wrap_dim(dim, input.ndim)
+    parts = [part for part in (prepend, input, append) if part is not None]
+    result = ops.cat(parts, dim) if len(parts) > 1 else input
+    if n == 0:
+        return result.clone()
+    for _ in range(min(n, result._shape[dim])):
+        last = result._shape[dim] - 1
+        after, before = result.narrow(dim, 1, last), result.narrow(dim, 0, last)
+        result = after ^ before if result.dtype is dtypes.bool_ else after - before
+    return result
+
+
+# -------------------------------------------------------------------- the trapezoidal rule
+
+
+def _trapezoids(y, x, dx, dim):
+    """The areas between neighbours: half the sum of the sides times the width."""
+    if not y.is_floating_point() and not y.is_complex():
+        y = y.to(get_default_dtype())
+    dim = wrap_dim(dim, y.ndim)
+    last = y._shape[dim] - 1
+    sides = y.narrow(dim, 0, last) + y.narrow(dim, 1, last)
+    if x is None:
+        return sides * dx / 2
+    if x.ndim == 1 and y.ndim > 1:
+        if x._shape[0] != y._shape[dim]:
+            raise RuntimeError(
+                f"trapezoid: There must be one `x` value for each sample point ({y._shape[dim]}, "
+                f"{x._shape[0]})"
+            )
+        x = x.reshape([-1 if each == dim else 1 for each in range(y.ndim)])
+    elif x.ndim < y.ndim:
+        x = x.reshape([1] * (y.ndim - x.ndim) + list(x._shape))
+    return sides * x.diff(dim=dim) / 2
+
+
+@function(aliases=("trapz",))
+def trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The integral of y along the dimension by the trapezoidal rule.
+
+    Args:
+        x: the sample points, of y's shape or along the dimension only.
+        dx: the distance of the points, without x.
+    """
+    _check_points("trapezoid", y)
+    if y._shape[dim] == 0:
+        return y.sum(dim) * 1.0
+    return _trapezoids(y, x, dx, dim).sum(dim)
+
+
+@function
+def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The running integral of y along the dimension by the trapezoidal rule."""
+    _check_points("cumulative_trapezoid", y)
+    return _trapezoids(y, x, dx, dim).cumsum(dim)
+
+
+def _check_points(name, y):
+    if not isinstance(y, Tensor) or y.dtype is dtypes.bool_:
+        raise RuntimeError(f"{name}: received a bool input for `x` or `y`, but bool is not supported")
+    wrap_dim(-1, y.ndim)

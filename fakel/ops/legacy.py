@@ -1,0 +1,107 @@
+"""PyTorch's old constructors: ``Tensor(...)``, ``FloatTensor(...)`` and their like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fakel.ops.data import array_of
+from fakel.ops.declare import FUNCTIONS, method
+from fakel.ops.filling import filled
+from fakel.tensor import Size, Tensor, dtypes, get_default_dtype
+from fakel.tensor.device import check_device
+
+_FORMS = """
+ * (*, torch.device device = None)
+      didn't match because some of the keywords were incorrect: {}
+ * (torch.Storage storage)
+ * (Tensor other)
+ * (tuple of ints size, *, torch.device device = None)
+ * (object data, *, torch.device device = None)
+"""
+
+
+def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords: Any) -> Tensor:
+    """A tensor from sizes (its values do not matter), from data, or from another tensor.
+
+    Args:
+        kind: the dtype.
+        args: nothing, several ints or a ``Size`` as the shape, or one sequence or array of data.
+    """
+    if keywords:
+        given = ", ".join([type(a).__name__ for a in args] + [f"{k}={_kind(v)}" for k, v in keywords.items()])
+        raise TypeError(
+            f"new() received an invalid combination of arguments - got ({given}), but expected one "
+            f"of:{_FORMS.format(', '.join(keywords))}"
+        )
+    check_device(device)
+    if not args:
+        return filled((0,), 0, kind)
+    first = args[0]
+    if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in args):
+        return filled(tuple(int(size) for size in args), 0, kind)
+    if len(args) == 1:
+        if isinstance(first, Size):
+            return filled(tuple(first), 0, kind)
+        if isinstance(first, Tensor):
+            return _alias(first, kind)
+        if hasattr(first, "__len__") and not isinstance(first, (dict, set)):
+            array, _ = array_of(first, kind)
+            return Tensor._from_array(array, kind)
+        raise TypeError(f"new(): data must be a sequence (got {type(first).__name__})")
+    given = ", ".join(type(value).__name__ for value in args)
+    raise TypeError(f"new() received an invalid combination of arguments - got ({given})")
+
+
+def _alias(other: Tensor, kind: dtypes.dtype) -> Tensor:
+    return other.detach() if other.dtype is kind else other.detach().to(kind)  # type: ignore[attr-defined, no-any-return]
+
+
+def _kind(value: Any) -> str:
+    return "torch.dtype" if isinstance(value, dtypes.dtype) else type(value).__name__
+
+
+@method
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """A tensor of this one's dtype, made as by the old constructors."""
+    return legacy_tensor(self.dtype, *args, device=device)
+
+
+class _TypedMeta(type):
+    dtype: dtypes.dtype
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Tensor:
+        return legacy_tensor(cls.dtype, *args, **kwargs)
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.{cls.__name__}'>"
+
+    def __str__(cls) -> str:
+        return repr(cls)
+
+
+def _declare(kind: dtypes.dtype) -> None:
+    name = f"{kind.letter}Tensor"
+    body = {"dtype": kind, "is_cuda": False, "__module__": "torch", "__doc__": f"Makes {kind.name} tensors."}
+    FUNCTIONS[""][name] = _TypedMeta(name, (), body)
+
+
+for _each in dtypes.ALL:
+    if not _each.is_complex and not _each.name.startswith("uint") or _each is dtypes.uint8:
+        _declare(_each)
+
+
+def _tensor_constructor(cls: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """``Tensor(...)``, which is ``FloatTensor(...)`` unless the default dtype is another."""
+    if len(args) == 1 and isinstance(args[0], Tensor) and not kwargs:
+        result: Tensor = args[0].detach()  # type: ignore[attr-defined]
+    else:
+        result = legacy_tensor(get_default_dtype(), *args, **kwargs)
+    return result if cls is Tensor else result._alias(cls)
+
+
+Tensor._legacy_constructor = staticmethod(_tensor_constructor)  # type: ignore[method-assign]
