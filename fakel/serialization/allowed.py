@@ -14,6 +14,7 @@ from typing import Any
 
 from fakel.serialization import data_types
 from fakel.serialization.names import (
+    MOVED,
     STORAGE_TYPES,
     UNTYPED_STORAGE,
     StorageType,
@@ -21,7 +22,7 @@ from fakel.serialization.names import (
     torch_module,
     torch_path,
 )
-from fakel.tensor import Size, Tensor, device, dtypes, pickling
+from fakel.tensor import Tensor, dtypes
 
 BLOCKED_MODULES = ("sys", "os", "posix", "nt")
 
@@ -63,7 +64,7 @@ def clear_safe_globals() -> None:
     _safe_globals.clear()
 
 
-class safe_globals:  # noqa: N801 - torch's name
+class safe_globals:
     """Context manager: checkpoints may use these classes and functions until the block ends."""
 
     def __init__(self, safe_globals: Iterable[SafeGlobal]) -> None:
@@ -105,14 +106,6 @@ def _ascii_bytes(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
-_PARAMETER_NAMES = (
-    ("torch.nn.parameter", "Parameter"),
-    ("torch.nn.parameter", "Buffer"),
-    ("torch._utils", "_rebuild_parameter"),
-    ("torch._utils", "_rebuild_parameter_with_state"),
-)
-
-
 def _weights_table() -> dict[str, Any]:
     table: dict[str, Any] = {
         "collections.OrderedDict": collections.OrderedDict,
@@ -124,24 +117,12 @@ def _weights_table() -> dict[str, Any]:
         "torch.storage.UntypedStorage": UNTYPED_STORAGE,
         "torch.UntypedStorage": UNTYPED_STORAGE,
     }
-    for thing in (
-        Tensor,
-        Size,
-        device,
-        pickling._rebuild_tensor,
-        pickling._rebuild_tensor_v2,
-        pickling._rebuild_tensor_v3,
-        pickling._rebuild_from_type_v2,
-    ):
-        table[".".join(torch_path(thing))] = thing
+    for thing, path in MOVED.items():
+        table[".".join(path)] = thing
     for element_type in dtypes.ALL:
         table[f"torch.{element_type.name}"] = element_type
     for name, kind in STORAGE_TYPES.items():
         table[f"torch.{name}"] = kind
-    for path in _PARAMETER_NAMES:
-        found = lookup(*path)
-        if found is not None:
-            table[".".join(path)] = found
     return table
 
 

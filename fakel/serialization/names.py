@@ -9,27 +9,33 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from fakel.nn.parameter import Buffer, Parameter, _rebuild_parameter
 from fakel.tensor import Size, Tensor, device, dtypes, pickling
 from fakel.tensor.dtypes import dtype
 
+
+def _rebuild_parameter_with_state(
+    data: Tensor, requires_grad: bool, backward_hooks: Any, state: Any
+) -> Tensor:
+    """A parameter with attributes of the program's own."""
+    parameter: Tensor = _rebuild_parameter(data, requires_grad, backward_hooks)
+    pickling.set_tensor_state(parameter, state)
+    return parameter
+
+
 # objects whose place in fakel is not their place in PyTorch
-_MOVED: dict[Any, tuple[str, str]] = {
+MOVED: dict[Any, tuple[str, str]] = {
     Tensor: ("torch", "Tensor"),
     Size: ("torch", "Size"),
     device: ("torch", "device"),
-    dtype: ("torch", "dtype"),
     pickling._rebuild_tensor: ("torch._utils", "_rebuild_tensor"),
     pickling._rebuild_tensor_v2: ("torch._utils", "_rebuild_tensor_v2"),
     pickling._rebuild_tensor_v3: ("torch._utils", "_rebuild_tensor_v3"),
+    Parameter: ("torch.nn.parameter", "Parameter"),
+    Buffer: ("torch.nn.parameter", "Buffer"),
+    _rebuild_parameter: ("torch._utils", "_rebuild_parameter"),
+    _rebuild_parameter_with_state: ("torch._utils", "_rebuild_parameter_with_state"),
     pickling._rebuild_from_type_v2: ("torch._tensor", "_rebuild_from_type_v2"),
-}
-
-_MOVED_BY_PATH = {
-    ("fakel.nn.parameter", "_rebuild_parameter"): ("torch._utils", "_rebuild_parameter"),
-    ("fakel.nn.parameter", "_rebuild_parameter_with_state"): (
-        "torch._utils",
-        "_rebuild_parameter_with_state",
-    ),
 }
 
 # where PyTorch's compiled functions say that they live
@@ -80,13 +86,12 @@ def torch_path(thing: Any, name: str | None = None) -> tuple[str, str]:
     if isinstance(thing, StorageType):
         return ("torch" if thing.dtype else "torch.storage"), thing.name
     try:
-        if thing in _MOVED:
-            return _MOVED[thing]
+        if thing in MOVED:
+            return MOVED[thing]
     except TypeError:  # not hashable
         pass
     module = getattr(thing, "__module__", None) or "builtins"
-    path = module, name or getattr(thing, "__qualname__", None) or thing.__name__
-    return _MOVED_BY_PATH.get(path) or (torch_module(module), path[1])
+    return torch_module(module), name or getattr(thing, "__qualname__", None) or thing.__name__
 
 
 def torch_module(module: str) -> str:
@@ -103,12 +108,9 @@ def resolve(module: str, name: str) -> Any:
     Nothing is imported. Where a module of that name is missing, its parents are looked at:
     `torch.nn.modules.linear.Linear` is found in `fakel.nn` too.
     """
-    for moved, path in _MOVED.items():
+    for moved, path in MOVED.items():
         if path == (module, name):
             return moved
-    for (ours, attribute), path in _MOVED_BY_PATH.items():
-        if path == (module, name):
-            return getattr(sys.modules.get(ours), attribute, None)
     if module in ("torch", "torch.storage"):
         found = dtypes._BY_NAME.get(name) or STORAGE_TYPES.get(name)
         if found is not None:

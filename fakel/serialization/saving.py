@@ -75,7 +75,7 @@ def save(
     if not path.parent.is_dir():
         raise RuntimeError(f"Parent directory {path.parent} does not exist.")
     pickled, storages = _pickled(obj, pickle_protocol)
-    with replaced_when_complete(path) as file:
+    with _replaced_when_complete(path) as file:
         _write(file.write, path.stem or "archive", pickled, storages, _disable_byteorder_record)
 
 
@@ -105,33 +105,42 @@ def _write(
 
 
 @contextmanager
-def replaced_when_complete(path: Path) -> Iterator[IO[bytes]]:
+def _replaced_when_complete(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to, which takes the place of `path` when the block ends without an error.
 
     Pipes and devices are written directly; a symbolic link stays one.
     """
-    path = Path(os.path.realpath(path))
+    existing = _status(path)
     try:
-        existing = path.stat()
-    except FileNotFoundError:
-        existing = None
-    if existing is not None and not stat.S_ISREG(existing.st_mode):
-        with path.open("wb") as file:
-            yield file
-        return
-    descriptor, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-    )
+        if existing is not None and not stat.S_ISREG(existing.st_mode):
+            descriptor, temporary = os.open(path, os.O_WRONLY), None
+        else:
+            path = Path(os.path.realpath(path))
+            descriptor, temporary = tempfile.mkstemp(
+                dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
+            )
+    except OSError as error:
+        raise RuntimeError(f"open file failed with strerror: {error.strerror}: {path}") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _permissions(existing))
-        os.replace(temporary, path)
+            if temporary is not None:
+                file.flush()
+                os.fsync(file.fileno())
+        if temporary is not None:
+            os.chmod(temporary, _permissions(existing))
+            os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        if temporary is not None:
+            os.unlink(temporary)
         raise
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _permissions(existing: os.stat_result | None) -> int:
