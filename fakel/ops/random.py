@@ -500,3 +500,23 @@ def bernoulli_mask(
     count = int(np.prod(shape, dtype=np.int64))
     flat = narrow(sampling.bernoulli(default_generator, count, probability_of_one), dtype)
     return in_memory_order(flat, shape, strides)
+
+
+def negative_slopes(values: np.ndarray, lower: float, upper: float, dtype: dtype) -> np.ndarray:
+    """The factors of ``rrelu``: random for elements that are not positive, 1 for the others.
+
+    Args:
+        values: the elements, in compute dtype. Those that are not positive draw, in order.
+        lower: the smallest factor.
+        upper: the largest factor.
+        dtype: of the elements.
+
+    Returns:
+        An array of the elements' shape, in storage dtype.
+    """
+    negative = values.reshape(-1) <= 0
+    factors = np.ones(values.size)
+    factors[negative] = sampling.uniform(
+        default_generator, int(negative.sum()), lower, upper, dtypes.float64
+    )
+    return narrow(factors.reshape(values.shape), dtype)

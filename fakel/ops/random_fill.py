@@ -95,7 +95,7 @@ def in_memory_order(
     """
     if strides is None or is_contiguous(tuple(shape), tuple(strides)):
         return flat.reshape(shape)
-    outermost_first = sorted(range(len(shape)), key=lambda dim: -strides[dim])
+    outermost_first = np.argsort([-stride for stride in strides], kind="stable")
     array = flat.reshape([shape[dim] for dim in outermost_first])
     return np.ascontiguousarray(array.transpose(np.argsort(outermost_first)))
 
@@ -434,7 +434,7 @@ def equal_truths(source: Generator, count: int, p: Any, kind: dtype) -> np.ndarr
 def _to_memory_order(array: np.ndarray, strides: Sequence[int] | None) -> np.ndarray:
     """The elements of an array in the order in which those of a tensor lie in memory."""
     if strides is not None:
-        array = array.transpose(sorted(range(array.ndim), key=lambda dim: -strides[dim]))
+        array = array.transpose(np.argsort([-stride for stride in strides], kind="stable"))
     return array.reshape(-1)
 
 

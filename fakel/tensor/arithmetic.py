@@ -23,7 +23,8 @@ def fused_multiply_add(values: np.ndarray, factor: float, addend: float) -> np.n
     if addend == 0 or factor == 1:
         return values * kind(factor) + kind(addend)
     if kind is np.float32:
-        return (values.astype(np.float64) * factor + addend).astype(np.float32)
+        wide: np.ndarray = values.astype(np.float64) * factor + addend
+        return wide.astype(np.float32)
     return _fused_float64(values, factor, addend)
 
 
@@ -40,7 +41,8 @@ def _fused_float64(values: np.ndarray, factor: float, addend: float) -> np.ndarr
     total = product + addend
     shift = total - product
     sum_error = (product - (total - shift)) + (addend - shift)
-    return total + (sum_error + product_error)
+    result: np.ndarray = total + (sum_error + product_error)
+    return result
 
 
 def _high_half(x: Any) -> Any:

@@ -85,7 +85,8 @@ def standard_gamma(generator: Generator, shapes: np.ndarray) -> np.ndarray:
     smallest = np.finfo(shapes.dtype).smallest_normal
     kind = shapes.dtype.type
     values = [_standard_gamma(generator, shape, kind) for shape in shapes]
-    return np.maximum(smallest, np.array(values, shapes.dtype))
+    result: np.ndarray = np.maximum(smallest, np.array(values, shapes.dtype))
+    return result
 
 
 def _standard_gamma(generator: Generator, shape: np.floating, kind: type) -> float:
@@ -213,4 +214,5 @@ def dirichlet(generator: Generator, concentrations: np.ndarray, dtype: dtype) ->
     values = (gamma / gamma.sum(axis=-1, keepdims=True)).astype(concentrations.dtype)
     kind = np.float64 if dtype is float64 else np.float32
     smallest = np.finfo(kind).smallest_normal
-    return np.clip(values, smallest, np.nextafter(kind(1), kind(0)))
+    result: np.ndarray = np.clip(values, smallest, np.nextafter(kind(1), kind(0)))
+    return result

@@ -32,12 +32,16 @@ _WIDE_PERMUTATION = ((1 << 32) - 1) // 20  # likewise
 
 def uniform32(generator: Generator, count: int) -> np.ndarray:
     """float32 numbers from [0, 1) with 24 random bits: the low ones of a 32-bit draw."""
-    return (generator.draw32(count) & 0xFFFFFF).astype(np.float32) * np.float32(2.0**-24)
+    values = (generator.draw32(count) & 0xFFFFFF).astype(np.float32)
+    values *= np.float32(2.0**-24)
+    return values
 
 
 def uniform64(generator: Generator, count: int) -> np.ndarray:
     """float64 numbers from [0, 1) with 53 random bits: the low ones of a 64-bit draw."""
-    return (generator.draw64(count) & np.uint64((1 << 53) - 1)).astype(np.float64) * 2.0**-53
+    values = (generator.draw64(count) & np.uint64((1 << 53) - 1)).astype(np.float64)
+    values *= 2.0**-53
+    return values
 
 
 def uniform(generator: Generator, count: int, low: float, high: float, dtype: dtype) -> np.ndarray:
@@ -168,13 +172,37 @@ def permutation(generator: Generator, count: int) -> np.ndarray:
     """The numbers below ``count`` in random order, int64: Fisher and Yates' shuffle."""
     swaps = max(count - 1, 0)
     draw = generator.draw32 if count < _WIDE_PERMUTATION else generator.draw64
-    drawn = draw(swaps).astype(np.uint64)
-    places = np.arange(swaps, dtype=np.uint64)
-    partners = drawn % (np.uint64(count) - places) + places
-    order = list(range(count))
-    for place, partner in enumerate(partners.tolist()):
-        order[place], order[partner] = order[partner], order[place]
-    return np.array(order, np.int64)
+    places = np.arange(max(count, 0), dtype=np.int64)
+    drawn = draw(max(count - 1, 0)).astype(np.uint64)
+    partners = places.copy()
+    partners[:-1] += (drawn % (count - places[:-1]).astype(np.uint64)).astype(np.int64)
+    return _swapped(partners)
+
+
+def _swapped(partners: np.ndarray) -> np.ndarray:
+    """What swapping place i with ``partners[i] >= i``, for every i in turn, makes of 0, 1, 2, …
+
+    All at once: the number that a swap takes away from its own place i was put there by the last
+    earlier swap that had i as its partner, and so on back to a swap whose place nobody touched.
+    What ends up at i comes from its partner's place, where the last earlier swap with that partner
+    has put what it took away from its own.
+    """
+    count = len(partners)
+    places = np.arange(count, dtype=np.int64)
+    taken = places.copy()
+    elsewhere = partners != places
+    taken[partners[elsewhere]] = places[elsewhere]  # of repeated partners the last one counts
+    while True:
+        earlier = taken[taken]
+        if (earlier == taken).all():
+            break
+        taken = earlier
+    by_partner = np.sort(partners * count + places)
+    partner, place = np.divmod(by_partner, max(count, 1))
+    result = partners.copy()
+    again = np.flatnonzero(partner[1:] == partner[:-1])
+    result[place[again + 1]] = taken[place[again]]
+    return result
 
 
 # --- others ---
@@ -241,7 +269,8 @@ def multinomial_with_replacement(
             )
         if not np.isfinite(weight).all():
             raise RuntimeError(
-                "invalid multinomial distribution (encountering probability entry = infinity or NaN)"
+                "invalid multinomial distribution (encountering probability entry = infinity or "
+                "NaN)"
             )
         cumulated = np.cumsum(weight)
         if not cumulated[-1] > 0:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fakel
-from fakel.ops.random import bernoulli_mask
+from fakel.ops.random import bernoulli_mask, negative_slopes
 from fakel.tensor import dtypes
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "goldens" / "random.json").read_text())
@@ -385,6 +385,16 @@ def test_dropout_masks_are_those_of_pytorch(torch):
     expected = torch.dropout(torch.ones(40), 0.3, True).numpy() != 0
     fakel.manual_seed(0)
     np.testing.assert_array_equal(bernoulli_mask((40,), 0.7, dtypes.float32) != 0, expected)
+
+
+def test_slopes_of_rrelu_are_those_of_pytorch(torch):
+    values = np.linspace(-1, 1, 21, dtype=np.float32)
+    torch.manual_seed(0)
+    expected = torch.rrelu(torch.from_numpy(values), 0.1, 0.3, training=True).numpy()
+    fakel.manual_seed(0)
+    slopes = negative_slopes(values, 0.1, 0.3, dtypes.float32)
+    # PyTorch multiplies in float64
+    np.testing.assert_allclose(values * slopes, expected, rtol=2e-7)
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 33, 1000])

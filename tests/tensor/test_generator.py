@@ -138,6 +138,15 @@ def test_every_bit_is_pytorchs(torch, name, dtype):
     np.testing.assert_array_equal(generator.state_bytes(), torch.get_rng_state().numpy())
 
 
+@pytest.mark.parametrize("size", [*range(12), 100, 5000])
+def test_permutations(torch, size):
+    for seed in range(5):
+        generator = Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        expected = torch.randperm(size).numpy()
+        np.testing.assert_array_equal(sampling.permutation(generator, size), expected)
+
+
 @pytest.mark.parametrize("low, high", [(0, 2), (-7, 100), (0, 2**28 - 1), (0, 2**28), (5, 2**45)])
 def test_ranges_of_integers(torch, low, high):
     generator = Generator().manual_seed(3)
