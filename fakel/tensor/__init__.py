@@ -1,6 +1,6 @@
 """Tensors: dtypes, storage, views, printing, the random generator."""
 
-from fakel.tensor import dtypes
+from fakel.tensor import dtypes, pickling
 from fakel.tensor.device import device
 from fakel.tensor.dtypes import dtype, get_default_dtype, set_default_dtype
 from fakel.tensor.limits import finfo, iinfo
@@ -20,6 +20,7 @@ __all__ = [
     "finfo",
     "get_default_dtype",
     "iinfo",
+    "pickling",
     "promote_types",
     "result_type",
     "set_default_dtype",
