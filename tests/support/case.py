@@ -188,6 +188,7 @@ DOMAINS: dict[str, Callable[..., Any]] = {
     "distinct": _distinct,
     "definite": _definite,
     "away": _away,
+    "logarithms": lambda random, shape: np.log(random.dirichlet(np.ones(shape[-1]), shape[:-1])),
     "sign": lambda random, shape: random.choice([-1.0, 1.0], shape),
     "sorted": lambda random, shape: np.sort(random.normal(size=shape)),
 }
