@@ -6,7 +6,7 @@ import warnings
 import weakref
 from collections import OrderedDict
 
-from fakel import autograd
+from fakel import autograd, ops
 from fakel.autograd import Function
 from fakel.tensor import Tensor
 
@@ -295,11 +295,16 @@ class _Call:
 
 
 class BackwardHookFunction(Function):
-    """The identity, with a callback that sees and may replace the gradients."""
+    """The identity, with a callback that sees and may replace the gradients.
+
+    The callback gets None for a gradient that does not exist if ``missing`` is None, else zeros.
+    """
 
     @staticmethod
-    def forward(ctx, callback, *tensors):
+    def forward(ctx, callback, missing, *tensors):
         ctx.callback = callback
+        ctx.missing = missing
+        ctx.kinds = [(each.shape, each.dtype) for each in tensors]
         ctx.set_materialize_grads(False)
         outputs = tuple(each.view_as(each) for each in tensors)
         sources = zip(outputs, tensors, strict=True)
@@ -309,7 +314,16 @@ class BackwardHookFunction(Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        return (None, *ctx.callback(grads))
+        if ctx.missing is None:
+            return (None, None, *_materialized(ctx.callback(grads), ctx.kinds))
+        return (None, None, *ctx.callback(_materialized(grads, ctx.kinds)))
+
+
+def _materialized(grads, kinds):
+    return tuple(
+        ops.zeros(shape, dtype=dtype) if grad is None else grad
+        for grad, (shape, dtype) in zip(grads, kinds, strict=True)
+    )
 
 
 class _BackwardBoundary:
@@ -326,7 +340,7 @@ class _BackwardBoundary:
 
     def wrap_inputs(self, args):
         self.input_count = len(args)
-        wrapped, self.input_positions = _wrap_tensors(args, self._inputs_callback)
+        wrapped, self.input_positions = _wrap_tensors(args, self._inputs_callback, 0)
         return wrapped
 
     def wrap_outputs(self, result):
@@ -343,7 +357,7 @@ class _BackwardBoundary:
 
     def _wrap_output_tuple(self, results):
         self.output_count = len(results)
-        wrapped, self.output_positions = _wrap_tensors(results, self._outputs_callback)
+        wrapped, self.output_positions = _wrap_tensors(results, self._outputs_callback, None)
         return wrapped
 
     def _outputs_callback(self, grads):
@@ -363,7 +377,7 @@ class _BackwardBoundary:
         grad_inputs = _spread(grads, self.input_positions, self.input_count)
         for hook in self.hooks:
             changed = hook(self.module, grad_inputs, self.grad_outputs)
-            if changed is not None and not _all_none(changed):
+            if changed is not None:
                 grad_inputs = _checked("hook", "grad_input", changed, grad_inputs)
         self.grad_outputs = None
         return tuple(grad_inputs[position] for position in self.input_positions)
@@ -379,7 +393,7 @@ class _BackwardBoundary:
         grad_inputs = (None,) * self.input_count
         for hook in self.hooks:
             changed = hook(self.module, grad_inputs, self.grad_outputs)
-            if changed is not None and not (isinstance(changed, tuple) and _all_none(changed)):
+            if changed is not None and not _all_none(changed):
                 raise RuntimeError(
                     "Backward hook for Modules where no input requires "
                     "gradient should always return None or None for all gradients."
@@ -387,7 +401,7 @@ class _BackwardBoundary:
         self.grad_outputs = None
 
 
-def _wrap_tensors(values, callback):
+def _wrap_tensors(values, callback, missing):
     """Send the tensors among ``values`` through BackwardHookFunction.
 
     Returns the new values and the tensors' positions, or None for the positions when no
@@ -398,9 +412,8 @@ def _wrap_tensors(values, callback):
     if not (autograd.is_grad_enabled() and any(each.requires_grad for each in tensors)):
         return values, None
     wrapped = list(values)
-    for position, tensor in zip(
-        positions, BackwardHookFunction.apply(callback, *tensors), strict=True
-    ):
+    results = BackwardHookFunction.apply(callback, missing, *tensors)
+    for position, tensor in zip(positions, results, strict=True):
         wrapped[position] = tensor
     if type(values) is tuple:
         return tuple(wrapped), positions
