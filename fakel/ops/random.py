@@ -14,7 +14,7 @@ from fakel.autograd.modes import state
 from fakel.interpreter import narrow
 from fakel.ops.checks import check_tensor
 from fakel.ops.declare import function
-from fakel.ops.inplace import check_writable
+from fakel.ops.options import Options, integer_argument, shape_argument
 from fakel.ops.random_fill import (
     check_dtype,
     chosen_generator,
@@ -25,78 +25,9 @@ from fakel.ops.random_fill import (
     uniform_values,
 )
 from fakel.tensor import Size, Tensor, dtype, dtypes, get_default_dtype, sampling
-from fakel.tensor.device import check_device
 from fakel.tensor.generator import default_generator
 
-_PYTHON_TYPES = {
-    float: dtypes.float64,
-    int: dtypes.int64,
-    bool: dtypes.bool_,
-    complex: dtypes.complex128,
-}
-
 # -------------------------------------------------------------------- new tensors
-
-
-class Options:
-    """The arguments that all functions which make a tensor have in common."""
-
-    def __init__(
-        self,
-        name: str,
-        kind: Any,
-        default: dtype,
-        out: Any,
-        layout: Any,
-        device: Any,
-        requires_grad: bool,
-        pin_memory: bool = False,
-    ) -> None:
-        kind = _PYTHON_TYPES.get(kind, kind)
-        if kind is not None and not isinstance(kind, dtype):
-            raise TypeError(
-                f"{name}(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}"
-            )
-        if out is not None:
-            if not isinstance(out, Tensor):
-                found = type(out).__name__
-                raise TypeError(f"{name}(): argument 'out' must be Tensor, not {found}")
-            if kind not in (None, out.dtype):
-                raise RuntimeError(
-                    f"dtype {kind.letter} does not match dtype of out parameter "
-                    f"({out.dtype.letter})"
-                )
-            kind = out.dtype
-        if layout is not None and str(layout) != "torch.strided":
-            raise NotImplementedError(f"{name}() makes strided tensors only, not {layout}")
-        if pin_memory:
-            raise RuntimeError(
-                "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory "
-                "allocator is available on this system."
-            )
-        check_device(device)
-        self.dtype: dtype = default if kind is None else kind
-        if requires_grad and not (self.dtype.is_floating_point or self.dtype.is_complex):
-            raise RuntimeError(
-                "Only Tensors of floating point and complex dtype can require gradients"
-            )
-        self.out = out
-        self.requires_grad = requires_grad
-
-    def check_out(self) -> None:
-        """Refuses ``out=`` tensors that must not be written, before anything is drawn."""
-        if self.out is not None:
-            check_writable(self.out)
-
-    def tensor(self, flat: np.ndarray, shape: Sequence[int]) -> Tensor:
-        """The drawn numbers as a new tensor, or written into ``out``."""
-        out = self.out
-        if out is not None:
-            if out._shape != tuple(shape):
-                out.resize_(shape)
-            fill(out, flat, "RandomBackward0")
-            return out  # type: ignore[no-any-return]
-        return made(flat.reshape(shape), self.dtype, self.requires_grad)
 
 
 def made(array: np.ndarray, kind: dtype, requires_grad: bool = False) -> Tensor:
@@ -109,50 +40,14 @@ def made(array: np.ndarray, kind: dtype, requires_grad: bool = False) -> Tensor:
     return result
 
 
-def shape_argument(name: str, sizes: Any, unpacked: bool, position: int = 1) -> Size:
-    """A shape from ``(2, 3)`` as one argument or, ``unpacked``, from ``2, 3`` as several."""
-    if unpacked and len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = sizes[0]
-    elif unpacked and sizes and not _is_integer(sizes[0]):
-        if len(sizes) > 1 and isinstance(sizes[0], (tuple, list)):
-            got = ", ".join(type(size).__name__ for size in sizes)
-            raise TypeError(f"{name}() received an invalid combination of arguments - got ({got})")
-        sizes = sizes[0]
-    if not isinstance(sizes, (tuple, list)):
-        where = f" (position {position})" if position else ""
-        raise TypeError(
-            f"{name}(): argument 'size'{where} must be tuple of ints, not {type(sizes).__name__}"
-        )
-    for index, size in enumerate(sizes):
-        if not hasattr(size, "__index__"):
-            raise TypeError(
-                f"{name}(): argument 'size' failed to unpack the object at pos {index + 1} with "
-                f'error "type must be tuple of ints,but got {type(size).__name__}"'
-            )
-    shape = Size(size.__index__() for size in sizes)
-    for size in shape:
-        if size < 0:
-            raise RuntimeError(
-                f"Trying to create tensor with negative dimension {size}: {list(shape)}"
-            )
-    return shape
-
-
-def _is_integer(value: Any) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
-
-
-def integer_argument(name: str, argument: str, position: int, value: Any) -> int:
-    """An int from an argument that must be one."""
-    if not _is_integer(value):
-        raise TypeError(
-            f"{name}(): argument '{argument}' (position {position}) must be int, not "
-            f"{type(value).__name__}"
-        )
-    integer: int = value.__index__()
-    if not -(1 << 63) <= integer < 1 << 63:
-        raise ValueError("Overflow when unpacking long long")
-    return integer
+def finished(options: Options, flat: np.ndarray, shape: Sequence[int]) -> Tensor:
+    """The drawn numbers as a new tensor, or written into ``out``."""
+    out = options.out
+    if out is None:
+        return made(flat.reshape(shape), options.dtype, options.requires_grad)
+    if out._shape != tuple(shape):
+        out.resize_(shape)
+    return fill(out, flat, "RandomBackward0")
 
 
 def _sizes(name: str, positional: tuple[Any, ...], size: Any) -> Size:
@@ -195,7 +90,7 @@ def rand(
     )
     source = chosen_generator("rand", generator)
     options.check_out()
-    return options.tensor(uniform_values(source, shape.numel(), 0.0, 1.0, options.dtype), shape)
+    return finished(options, uniform_values(source, shape.numel(), 0.0, 1.0, options.dtype), shape)
 
 
 @function
@@ -220,7 +115,7 @@ def randn(
     )
     source = chosen_generator("randn", generator)
     options.check_out()
-    return options.tensor(normal_values(source, shape.numel(), 0.0, 1.0, options.dtype), shape)
+    return finished(options, normal_values(source, shape.numel(), 0.0, 1.0, options.dtype), shape)
 
 
 _MISSING: Any = object()
@@ -284,7 +179,7 @@ def randint(
     source = chosen_generator("randint", generator)
     options.check_out()
     values = integer_values(source, shape.numel(), start, stop, options.dtype)
-    return options.tensor(values, shape)
+    return finished(options, values, shape)
 
 
 @function
@@ -333,7 +228,7 @@ def randperm(
     order = sampling.permutation(source, count)
     if kind.itemsize < 4 and kind.is_floating_point:
         order = order.astype(np.float32)
-    return options.tensor(narrow(order, kind), (count,))
+    return finished(options, narrow(order, kind), (count,))
 
 
 # -------------------------------------------------------------------- new tensors like others

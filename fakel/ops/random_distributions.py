@@ -23,7 +23,8 @@ from fakel.ops.declare import (
 )
 from fakel.ops.inplace import check_writable, resize_output, store
 from fakel.ops.numerics.gamma import digamma
-from fakel.ops.random import Options, integer_argument, made, shape_argument
+from fakel.ops.options import Options, integer_argument, shape_argument
+from fakel.ops.random import finished, made
 from fakel.ops.random_fill import (
     FLOATS,
     check_dtype,
@@ -84,7 +85,7 @@ def normal(
         options.check_out()
         mean, std = number("normal", "mean", 1, mean), number("normal", "std", 2, std)
         values = normal_values(source, shape.numel(), mean, std, options.dtype)
-        return options.tensor(values, shape)
+        return finished(options, values, shape)
     result = _normal_of_tensors(source, mean, std, None if out is None else out.dtype)
     if out is None:
         return result
@@ -290,7 +291,8 @@ def _gamma_gradient(input: np.ndarray, values: np.ndarray) -> np.ndarray:
         total = total + term
         # the terms grow first and then shrink, passing through zero once
         added = np.where(x > a, np.inf, power * (np.abs(logarithm - psi) + 1e-3))
-    return -x * total
+    result: np.ndarray = -x * total
+    return result
 
 
 gradient(_gamma, input=lambda grad, input, values: grad * _gamma_gradient(input, values))

@@ -21,7 +21,8 @@ def fused_multiply_add(values: np.ndarray, factor: float, addend: float) -> np.n
     kind = values.dtype.type
     factor, addend = float(kind(factor)), float(kind(addend))
     if addend == 0 or factor == 1:
-        return values * kind(factor) + kind(addend)
+        exact: np.ndarray = values * kind(factor) + kind(addend)
+        return exact
     if kind is np.float32:
         wide: np.ndarray = values.astype(np.float64) * factor + addend
         return wide.astype(np.float32)

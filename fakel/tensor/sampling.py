@@ -170,9 +170,8 @@ def _cast(values: np.ndarray, dtype: dtype) -> np.ndarray:
 
 def permutation(generator: Generator, count: int) -> np.ndarray:
     """The numbers below ``count`` in random order, int64: Fisher and Yates' shuffle."""
-    swaps = max(count - 1, 0)
     draw = generator.draw32 if count < _WIDE_PERMUTATION else generator.draw64
-    places = np.arange(max(count, 0), dtype=np.int64)
+    places = np.arange(count, dtype=np.int64)
     drawn = draw(max(count - 1, 0)).astype(np.uint64)
     partners = places.copy()
     partners[:-1] += (drawn % (count - places[:-1]).astype(np.uint64)).astype(np.int64)
@@ -299,5 +298,7 @@ def multinomial_without_replacement(
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = widen(narrow(weights / waiting, dtype), dtype)
     if count == 1:
-        return scores.argmax(axis=-1, keepdims=True).astype(np.int64)
-    return np.argsort(-scores, axis=-1, kind="stable")[:, :count].astype(np.int64)
+        best: np.ndarray = scores.argmax(axis=-1, keepdims=True)
+        return best.astype(np.int64)
+    order: np.ndarray = np.argsort(-scores, axis=-1, kind="stable")
+    return order[:, :count].astype(np.int64)
