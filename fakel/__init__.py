@@ -1,7 +1,21 @@
-"""fakel: PyTorch programs on a CPU without PyTorch."""
+"""fakel: PyTorch programs on a CPU without PyTorch.
 
-from fakel import autograd, ops
-from fakel import tensor as _tensor_package
+The names are torch's own: ``import fakel as torch``.
+"""
+
+from fakel import (
+    autograd,
+    backends,
+    compat,
+    cuda,
+    nn,
+    ops,
+    optim,
+    random,
+    serialization,
+    special,
+    utils,
+)
 from fakel.autograd import (
     enable_grad,
     inference_mode,
@@ -10,8 +24,15 @@ from fakel.autograd import (
     no_grad,
     set_grad_enabled,
 )
+from fakel.compat import load_ipython_extension, unload_ipython_extension, version
+from fakel.compat.version import __version__
+from fakel.ops import return_types
 from fakel.ops.declare import FUNCTIONS as _FUNCTIONS
+from fakel.random import default_generator
+from fakel.runtime import get_num_threads, set_num_threads
+from fakel.serialization import load, save
 from fakel.tensor import (
+    Generator,
     Size,
     Tensor,
     can_cast,
@@ -38,7 +59,68 @@ from fakel.tensor.formats import (
     preserve_format,
     strided,
 )
+from fakel.tensor.printing import set_printoptions
+
+e, inf, nan, newaxis, pi = 2.718281828459045, float("inf"), float("nan"), None, 3.141592653589793
 
 globals().update({each.name: each for each in dtypes.ALL})
 globals().update(dtypes.ALIASES)
 globals().update(_FUNCTIONS[""])
+
+__all__ = [
+    "Generator",
+    "Size",
+    "Tensor",
+    "__version__",
+    "autograd",
+    "backends",
+    "can_cast",
+    "channels_last",
+    "channels_last_3d",
+    "compat",
+    "contiguous_format",
+    "cuda",
+    "default_generator",
+    "device",
+    "dtype",
+    "e",
+    "enable_grad",
+    "finfo",
+    "get_default_dtype",
+    "get_num_threads",
+    "iinfo",
+    "inf",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "layout",
+    "load",
+    "load_ipython_extension",
+    "memory_format",
+    "nan",
+    "newaxis",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+    "pi",
+    "preserve_format",
+    "promote_types",
+    "random",
+    "result_type",
+    "return_types",
+    "save",
+    "serialization",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "set_num_threads",
+    "set_printoptions",
+    "special",
+    "strided",
+    "unload_ipython_extension",
+    "utils",
+    "version",
+    *(each.name for each in dtypes.ALL),
+    *dtypes.ALIASES,
+    *_FUNCTIONS[""],
+]

@@ -1,0 +1,6 @@
+"""Special functions, as in ``torch.special``."""
+
+from fakel.ops.declare import FUNCTIONS
+
+globals().update(FUNCTIONS.get("special", {}))
+__all__ = sorted(FUNCTIONS.get("special", {}))  # noqa: PLE0605
