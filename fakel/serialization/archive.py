@@ -194,6 +194,8 @@ class ArchiveReader:
     def position(self, name: str) -> int:
         """Where in the file the content of a stored record begins."""
         entry = self._entry(name)
+        if entry.header_offset < 0:
+            raise corrupt(f"reading file {entry.filename}: invalid header")
         self._file.seek(entry.header_offset)
         header = self._file.read(30)
         if len(header) != 30 or not header.startswith(b"PK\x03\x04"):

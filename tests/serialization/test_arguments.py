@@ -127,7 +127,9 @@ def test_permissions_and_links_stay(tmp_path):
 
 
 def test_saving_to_a_pipe():
-    script = "import fakel; fakel.save(fakel.ones(3), '/dev/stdout')"
+    script = (
+        "import fakel; from fakel.serialization import save; save(fakel.ones(3), '/dev/stdout')"
+    )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, check=True
     )

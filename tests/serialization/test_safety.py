@@ -188,7 +188,7 @@ def test_plain_data(torch):
         "empty bytes": b"",
     }
     loaded = fakel.load(saved(data, torch), weights_only=False)
-    assert repr(loaded) == repr(data)
+    assert repr(loaded) == repr(pickle.loads(pickle.dumps(data, 2)))
     loaded["default"]["b"].append(1)
 
 
@@ -219,9 +219,9 @@ def test_tensors_beyond_their_storage_are_refused():
     forgeries = {
         "size": pickled.replace(b"K\x00K\x04\x85", b"K\x00K\x05\x85"),
         "offset": pickled.replace(b"K\x00K\x04\x85", b"K\x01K\x04\x85"),
-        "stride": pickled.replace(b"K\x04\x85q\x08K\x01\x85", b"K\x04\x85q\x08K\x07\x85"),
+        "stride": pickled.replace(b"K\x04\x85q\x06K\x01\x85", b"K\x04\x85q\x06K\x07\x85"),
         "negative": pickled.replace(
-            b"K\x04\x85q\x08K\x01\x85", b"K\x04\x85q\x08J\xff\xff\xff\xff\x85"
+            b"K\x04\x85q\x06K\x01\x85", b"K\x04\x85q\x06J\xff\xff\xff\xff\x85"
         ),
         "numel": pickled.replace(b"K\x04t", b"K\x40t"),
     }
