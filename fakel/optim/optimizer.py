@@ -250,13 +250,17 @@ class Optimizer:
         def is_complex(value: Any) -> bool:
             return isinstance(value, Tensor) and value.is_complex()
 
-        views = {
+        pairs = {
             name: ops.view_as_real(value) if is_complex(value) else value
             for name, value in state.items()
         }
-        self.update(ops.view_as_real(parameter), ops.view_as_real(gradient), views, group)
-        for name, value in views.items():
-            if not is_complex(state.get(name)):
+        numbers = ops.view_as_real(parameter)
+        self.update(numbers, ops.view_as_real(gradient), pairs, group)
+        parameter.copy_(ops.view_as_complex(numbers))
+        for name, value in pairs.items():
+            if is_complex(state.get(name)):
+                state[name].copy_(ops.view_as_complex(value))
+            else:
                 state[name] = value
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -56,7 +56,7 @@ SETTINGS = {
     "ASGD": [{"lr": 0.1, "t0": 5.0, "lambd": 0.1, "alpha": 0.5, "weight_decay": 0.1}],
     "Rprop": [{"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (0.01, 0.3)}],
     "Adafactor": [{"lr": 0.1, "weight_decay": 0.1, "eps": (1e-3, 1e-2), "d": 1.5}],
-    "Muon": [{"nesterov": False, "lr": 0.1}, {"adjust_lr_fn": "match_rms_adamw"}],
+    "Muon": [{"nesterov": False, "lr": 0.01}, {"adjust_lr_fn": "match_rms_adamw"}],
     "LBFGS": [{"lr": 0.5, "history_size": 3}, {"line_search_fn": "strong_wolfe"}],
 }
 CASES = [

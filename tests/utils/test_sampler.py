@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 
 def indices(make, seeded=False, epochs=2):
-    """The indices of a sampler in a few epochs, here and in PyTorch, and what is drawn after them."""
+    """The indices of a few epochs, here and in PyTorch, and what is drawn after them."""
     results = []
     for library in (fakel, torch):
         library.manual_seed(7)

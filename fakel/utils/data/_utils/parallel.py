@@ -46,6 +46,8 @@ class _Worker:
     process: Any
     tasks: Connection
     results: Connection
+    # In shared memory: the number of the batch that it works on, which outlives it.
+    current: Any
     # Whether it has samples left in this epoch.
     active: bool = True
     # Whether it was told to end.
@@ -224,18 +226,18 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         work = [self._work_of(worker_id) for worker_id in worker_ids]
         self._shutdown_workers()
         raise RuntimeError(
-            f"DataLoader worker (pid(s) {pids}) exited unexpectedly ({causes}) while loading "
-            f"{', '.join(work)}"
+            f"DataLoader worker (pid(s) {pids}) exited unexpectedly ({causes}) "
+            f"while {', '.join(work)}"
         )
 
     def _work_of(self, worker_id: int) -> str:
-        for request in self._requests.values():
-            if request.worker_id == worker_id and not request.arrived:
-                if self._dataset_kind == DatasetKind.Iterable:
-                    return f"a batch of {type(self._dataset).__name__}"
-                samples = describe(request.index, self._auto_collation)
-                return f"{samples} of {type(self._dataset).__name__}"
-        return "nothing"
+        request = self._requests.get(self._workers[worker_id].current.value)
+        if request is None:
+            return "waiting for work"
+        if self._dataset_kind == DatasetKind.Iterable:
+            return f"loading a batch of {type(self._dataset).__name__}"
+        samples = describe(request.index, self._auto_collation)
+        return f"loading {samples} of {type(self._dataset).__name__}"
 
     def _shutdown_workers(self) -> None:
         """Ends all workers, by force those that do not end by themselves."""
@@ -262,8 +264,9 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 def _start_worker(context: Any, task: WorkerTask, worker_id: int) -> _Worker:
     tasks_out, tasks_in = context.Pipe(duplex=False)
     results_out, results_in = context.Pipe(duplex=False)
+    current = context.RawValue("q", -1)
     process = context.Process(
-        target=worker_loop, args=(task, worker_id, tasks_out, results_in), daemon=True
+        target=worker_loop, args=(task, worker_id, tasks_out, results_in, current), daemon=True
     )
     try:
         process.start()
@@ -273,7 +276,7 @@ def _start_worker(context: Any, task: WorkerTask, worker_id: int) -> _Worker:
     # The worker has the only other ends, so that its end shows here.
     tasks_out.close()
     results_in.close()
-    return _Worker(process, tasks_in, results_out)
+    return _Worker(process, tasks_in, results_out, current)
 
 
 def _tell_to_end(worker: _Worker) -> None:

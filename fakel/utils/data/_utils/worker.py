@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.runtime import set_num_threads
 from fakel.tensor.generator import default_generator
 from fakel.utils.data._utils.exceptions import ExceptionWrapper
 from fakel.utils.data._utils.fetch import DatasetKind
@@ -83,7 +84,9 @@ def numpy_seed(base_seed: int, worker_id: int) -> list[int]:
     return np.random.SeedSequence(entropy).generate_state(4).tolist()
 
 
-def worker_loop(task: WorkerTask, worker_id: int, tasks: Connection, results: Connection) -> None:
+def worker_loop(
+    task: WorkerTask, worker_id: int, tasks: Connection, results: Connection, current: Any
+) -> None:
     """What a worker process does until ``tasks`` says None or the main process is gone.
 
     Args:
@@ -92,7 +95,9 @@ def worker_loop(task: WorkerTask, worker_id: int, tasks: Connection, results: Co
         tasks: gives ``(number, indices)``, ``Resume`` or None
         results: takes ``(number, batch)``, where the batch may be an ``ExceptionWrapper`` or
             ``StreamEnded``
+        current: shared memory for the number of the batch being loaded
     """
+    set_num_threads(1)
     seed = task.base_seed + worker_id
     random.seed(seed)
     default_generator.manual_seed(seed)
@@ -119,6 +124,7 @@ def worker_loop(task: WorkerTask, worker_id: int, tasks: Connection, results: Co
             if ended:
                 continue
             number, index = request
+            current.value = number
             if failure is not None:
                 sender.send((number, failure))
                 continue
