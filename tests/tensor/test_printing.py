@@ -85,8 +85,8 @@ def test_indent_moves_later_lines():
     subclass="""
         class Named(torch.Tensor):
             pass
-        print(torch.ones(2).as_subclass(Named))
-        print(torch.ones(2, 30).as_subclass(Named))
+        print(torch.Tensor._make_subclass(Named, torch.ones(2)))
+        print(torch.Tensor._make_subclass(Named, torch.ones(2, 30)))
         class Weight(nn.Parameter):
             pass
         print(Weight(torch.ones(2)))
