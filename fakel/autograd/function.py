@@ -63,15 +63,23 @@ class _FunctionBackward(Backward):
         super().__init__(cls.__name__ + "Backward", inputs)
         self.function = cls
         self.context = context
+        self.returned: list[Any] = []  # what `forward` returned: (tied to this node, shape, dtype)
+
+    def for_backward(self, grads: tuple[Tensor | None, ...]) -> list[Tensor | None]:
+        """A gradient for everything that ``forward`` returned."""
+        waiting = iter(grads)
+        every = [next(waiting) if tied else None for tied, _, _ in self.returned]
+        if not self.context._materialize:
+            return every
+        return [
+            Tensor._zeros(shape, dtype)  # type: ignore[attr-defined]
+            if grad is None and dtype is not None
+            else grad
+            for grad, (_, shape, dtype) in zip(every, self.returned, strict=True)
+        ]
 
     def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        context = self.context
-        if context._materialize:
-            grads = tuple(
-                Tensor._zeros(shape, dtype) if grad is None else grad  # type: ignore[attr-defined]
-                for grad, (shape, dtype) in zip(grads, self.outputs, strict=True)
-            )
-        results = self.function.backward(context, *grads)
+        results = self.function.backward(self.context, *self.for_backward(grads))
         if not isinstance(results, tuple):
             results = (results,)
         count = len(self.edges)
@@ -143,6 +151,12 @@ class Function:
             results = [
                 _tie(value, node, context, inputs) if isinstance(value, Tensor) else value
                 for value in outputs
+            ]
+            node.returned = [
+                (value._grad_fn is node, value._shape, value.dtype)
+                if isinstance(value, Tensor)
+                else (False, None, None)
+                for value in results
             ]
             context._node = node
             context._saved = [
