@@ -519,6 +519,9 @@ class Module(ModuleState, ModuleHooks):
 
     def share_memory(self):
         """Move all parameters and buffers to memory that processes share."""
+        for member in (*self.parameters(), *self.buffers()):
+            if is_lazy(member):
+                member.share_memory_()  # which raises
         return self._apply(lambda tensor: tensor.share_memory_())
 
     # Modes ------------------------------------------------------------------------------------
