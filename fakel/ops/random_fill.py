@@ -102,24 +102,26 @@ def in_memory_order(
 
 @functools.cache
 def _replacement(backward_name: str) -> Primitive:
-    """A node whose value is its second input. To the first, which it replaces, it passes zeros."""
+    """A node whose value is its last input. To the others, on which it depends, it passes zeros."""
 
     @primitive("replace_by_random", backward_name)
-    def replace(input: np.ndarray, values: np.ndarray) -> np.ndarray:
-        return values.copy()
+    def replace(*tensors: np.ndarray) -> np.ndarray:
+        return tensors[-1].copy()
 
-    gradient(replace, input=lambda grad: grad.new_zeros(grad.shape))
+    def zeros(grad: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+        zero = grad.new_zeros(grad.shape)  # type: ignore[attr-defined]
+        return tuple(zero if need else None for need in needs)
+
+    gradient(replace, joint=zeros)
     return replace
 
 
 def without_gradient(values: Tensor, backward_name: str, *sources: Tensor) -> Tensor:
     """Random values that depend on tensors, tied to those that need a gradient: it is zero."""
-    if state.enabled:
-        for source in sources:
-            if source.requires_grad:
-                return _replacement(backward_name)(  # type: ignore[no-any-return]
-                    source, values, shape=values.shape, dtype=values.dtype
-                )
+    if state.enabled and any(source.requires_grad for source in sources):
+        return _replacement(backward_name)(  # type: ignore[no-any-return]
+            *sources, values, shape=values.shape, dtype=values.dtype
+        )
     return values
 
 

@@ -319,8 +319,10 @@ def test_samples_have_zero_gradients():
     fakel.bernoulli(p).sum().backward()
     assert p.grad.tolist() == [0.0] * 4
     mean = fakel.zeros(4, requires_grad=True)
-    fakel.normal(mean, 1.0).sum().backward()
+    std = fakel.ones(3, 1, requires_grad=True)
+    fakel.normal(mean, std).sum().backward()
     assert mean.grad.tolist() == [0.0] * 4
+    assert std.grad.tolist() == [[0.0]] * 3
 
 
 def test_gamma_gradient_is_that_of_the_distribution_function():
