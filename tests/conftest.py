@@ -10,6 +10,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest.register_assert_rewrite("tests.support.both", "tests.support.compare")
+
 settings.register_profile(
     "fakel",
     deadline=None,  # a slow machine is no bug

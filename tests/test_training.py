@@ -95,7 +95,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
             b.data -= 0.1 * b.grad.data
             w.grad.data.zero_()
             b.grad.data.zero_()
-            print(step, loss.data, loss.item())
+            print(step, loss.data, round(loss.item(), 4))
         model = nn.Sequential()
         model.add_module("first", nn.Linear(3, 2))
         model.add_module("second", nn.ReLU())

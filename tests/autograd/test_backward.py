@@ -83,7 +83,7 @@ from tests.support.both import run_both, scripts
     create_graph="""
         x = torch.tensor([1.0, 2.0], requires_grad=True)
         (x ** 3).sum().backward(create_graph=True)
-        print(x.grad)
+        print(x.grad.detach())
         print(x.grad.requires_grad, x.grad.grad_fn is not None)
     """,
     several_roots="""
@@ -256,29 +256,6 @@ def test_backward(script):
     """,
 )
 def test_grad(script):
-    run_both(script)
-
-
-@scripts(
-    jacobian="""
-        def f(x):
-            return (x ** 2).cumsum(0)
-        print(torch.autograd.functional.jacobian(f, torch.tensor([1.0, 2.0, 3.0])))
-    """,
-    hessian="""
-        def f(x):
-            return (x ** 3).sum() + x[0] * x[1]
-        print(torch.autograd.functional.hessian(f, torch.tensor([1.0, 2.0])))
-    """,
-    vjp_and_jvp="""
-        def f(x):
-            return x ** 2
-        x = torch.tensor([1.0, 2.0])
-        print(torch.autograd.functional.vjp(f, x, torch.ones(2)))
-        print(torch.autograd.functional.jvp(f, x, torch.ones(2)))
-    """,
-)
-def test_functional(script):
     run_both(script)
 
 

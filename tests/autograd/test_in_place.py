@@ -40,7 +40,10 @@ from tests.support.both import run_both, scripts
         y = x * 2
         z = y[:2] * y[2:]
         y[0] = 5
-        z.sum().backward()
+        try:
+            z.sum().backward()
+        except RuntimeError as error:
+            print(str(error)[:100])
     """,
     something_not_saved_may_be_overwritten="""
         x = torch.ones(3, requires_grad=True)
@@ -57,7 +60,10 @@ from tests.support.both import run_both, scripts
         loss = b(a(torch.ones(1, 2))).sum()
         loss.backward(retain_graph=True)
         optimizer.step()
-        loss.backward()
+        try:
+            loss.backward()
+        except RuntimeError as error:
+            print(str(error)[:100])
     """,
     versions="""
         x = torch.zeros(3)

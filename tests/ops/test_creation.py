@@ -28,9 +28,7 @@ def test_uninitialised(make, shape, dtype):
 @scripts(
     strides="""
         x = torch.empty_strided((2, 3), (1, 2))
-        print(x.shape, x.stride(), torch.empty_like(x).stride(), torch.zeros_like(x).stride())
-        print(torch.empty(2, 3, 4, 5, memory_format=torch.channels_last).stride())
-        print(torch.ones(2, 3).t().clone().stride(), torch.ones(2, 3).t().contiguous().stride())
+        print(x.shape, x.stride(), torch.ones(2, 3).t().contiguous().stride())
     """,
     requires_grad="""
         print(torch.zeros(2, requires_grad=True), torch.rand(2, requires_grad=True).is_leaf)

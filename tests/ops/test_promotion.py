@@ -60,6 +60,8 @@ def test_pairs_of_dtypes(one, two, torch):
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_operators_with_numbers(operator, torch):
     for name, number, shape in itertools.product(NAMES, NUMBERS, [(2,), ()]):
+        if name == "float16" and isinstance(number, complex):
+            continue  # complex32 again
 
         def apply(module, name=name, number=number, shape=shape):
             x = module.ones(shape, dtype=getattr(module, name))
