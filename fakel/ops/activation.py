@@ -11,6 +11,7 @@ from fakel.ops.convolution import _scalar_name
 from fakel.ops.declare import gradient, operator, primitive, unary, wrap_dim
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics.error_function import erf
+from fakel.ops.random import negative_slopes
 from fakel.tensor import Tensor
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -74,12 +75,8 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     """`x` where positive, else `a · x`; a is random in [lower, upper], their mean in evaluation."""
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    # PyTorch draws a double for each element that is not positive, and for no other.
-    negative = input._values() <= 0
-    noise = np.ones(negative.shape, input.dtype.compute)
-    draws = ops.empty(int(negative.sum()), dtype=ops.float64).uniform_(lower, upper)
-    noise[negative] = draws._values()
-    noise = Tensor._from_array(noise.astype(input.dtype.compute), input.dtype)
+    factors = negative_slopes(input._values(), lower, upper, input.dtype)
+    noise = Tensor._from_array(factors, input.dtype)
     return in_place_or_not(lambda x: x * noise, input, inplace)
 
 

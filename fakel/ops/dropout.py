@@ -27,12 +27,12 @@ def _drop(input, p, training, inplace, *, features, alpha):
         return input
     if p == 1:
         return in_place_or_not(lambda x: x * 0.0, input, inplace)
-    shape = tuple(input.shape)
+    shape, strides = tuple(input.shape), input.stride()
     if features:
         if input.ndim < 2:
             raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-        shape = (*shape[:2], *[1] * (input.ndim - 2))
-    kept = Tensor._from_array(bernoulli_mask(shape, 1 - p, input.dtype), input.dtype)
+        shape, strides = (*shape[:2], *[1] * (input.ndim - 2)), None
+    kept = Tensor._from_array(bernoulli_mask(shape, 1 - p, input.dtype, strides), input.dtype)
     if not alpha:
         noise = kept / (1 - p)
         return in_place_or_not(lambda x: x * noise, input, inplace)
