@@ -9,19 +9,14 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from fakel.nn.parameter import Buffer, Parameter, _rebuild_parameter
+from fakel.nn.parameter import (
+    Buffer,
+    Parameter,
+    _rebuild_parameter,
+    _rebuild_parameter_with_state,
+)
 from fakel.tensor import Size, Tensor, device, dtypes, pickling
 from fakel.tensor.dtypes import dtype
-
-
-def _rebuild_parameter_with_state(
-    data: Tensor, requires_grad: bool, backward_hooks: Any, state: Any
-) -> Tensor:
-    """A parameter with attributes of the program's own."""
-    parameter: Tensor = _rebuild_parameter(data, requires_grad, backward_hooks)
-    pickling.set_tensor_state(parameter, state)
-    return parameter
-
 
 # objects whose place in fakel is not their place in PyTorch
 MOVED: dict[Any, tuple[str, str]] = {

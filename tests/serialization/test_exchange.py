@@ -208,6 +208,11 @@ def test_attributes_of_tensors(torch):
     ours = fakel.ones(2)
     ours.note = "kept"
     assert torch.load(saved(ours, fakel)).note == "kept"
+    for module, other in ((torch, fakel), (fakel, torch)):
+        parameter = module.nn.Parameter(module.ones(2))
+        parameter.note = "kept"
+        loaded = other.load(saved(parameter, module))
+        assert loaded.note == "kept" and type(loaded) is other.nn.Parameter
 
 
 def test_training_state_crosses(torch):

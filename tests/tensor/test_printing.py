@@ -62,6 +62,13 @@ def test_options_come_back():
     assert printing.get_printoptions() == before
 
 
+def test_subclasses_print_their_own_name():
+    class Named(Tensor):
+        pass
+
+    assert repr(Tensor._from_array(np.ones(2, np.float32))._alias(Named)) == "Named([1., 1.])"
+
+
 def test_indent_moves_later_lines():
     text = printing.array_text(np.eye(2), indent=3)
     assert text == "[[1., 0.],\n    [0., 1.]]"
@@ -83,13 +90,10 @@ def test_indent_moves_later_lines():
         print(nn.Parameter(torch.zeros(2, 30)))
     """,
     subclass="""
-        class Named(torch.Tensor):
-            pass
-        print(torch.Tensor._make_subclass(Named, torch.ones(2)))
-        print(torch.Tensor._make_subclass(Named, torch.ones(2, 30)))
         class Weight(nn.Parameter):
             pass
         print(Weight(torch.ones(2)))
+        print([Weight(torch.ones(2, 30))])
     """,
     formats="""
         x = torch.tensor(3.14159)
