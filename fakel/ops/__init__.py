@@ -59,11 +59,16 @@ _FAMILIES = (
     "attention",
     "recurrent",
     "upsample",
+    "grid_sample",
     "vision",
 )
 for _family in _FAMILIES:
     if importlib.util.find_spec(f"fakel.ops.{_family}") is not None:
         importlib.import_module(f"fakel.ops.{_family}")
+
+# Where a family is called like one of its operators, the name means the operator.
+for _namespace in ("nn.functional", ""):
+    globals().update({n: f for n, f in FUNCTIONS.get(_namespace, {}).items() if n in _FAMILIES})
 
 
 def __getattr__(name: str) -> Any:
