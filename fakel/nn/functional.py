@@ -40,6 +40,7 @@ from fakel.ops.adaptive_pooling import (
     adaptive_max_pool3d_with_indices,
     fractional_max_pool,
 )
+from fakel.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
 from fakel.ops.convolution import (
     conv1d,
     conv2d,
@@ -58,6 +59,7 @@ from fakel.ops.dropout import (
     feature_alpha_dropout,
 )
 from fakel.ops.embedding import embedding, embedding_bag, one_hot
+from fakel.ops.grid_sample import affine_grid, grid_sample
 from fakel.ops.linear import bilinear, linear
 from fakel.ops.loss import (
     binary_cross_entropy,
@@ -109,7 +111,15 @@ from fakel.ops.pooling import (
     max_unpool3d,
 )
 from fakel.ops.softmax import gumbel_softmax
-
+from fakel.ops.upsample import interpolate, upsample, upsample_bilinear, upsample_nearest
+from fakel.ops.vision import (
+    channel_shuffle,
+    fold,
+    native_channel_shuffle,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)
 
 # Activations
 
@@ -313,6 +323,7 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -323,6 +334,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -343,6 +355,7 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "fold",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
@@ -350,6 +363,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -360,6 +374,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -384,15 +399,19 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -401,6 +420,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
@@ -418,4 +438,8 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from fakel import ops
-from fakel.ops.convolution import _scalar_name
+from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive, unary, wrap_dim
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics.error_function import erf
@@ -88,9 +88,13 @@ def _elu(input, *, alpha, scale, input_scale):
 
 gradient(
     _elu,
-    input=lambda grad, input, alpha, scale, input_scale: grad
-    * ops.where(
-        input > 0, scale, (input.clamp(max=0) * input_scale).exp() * (alpha * scale * input_scale)
+    input=lambda grad, input, alpha, scale, input_scale: (
+        grad
+        * ops.where(
+            input > 0,
+            scale,
+            (input.clamp(max=0) * input_scale).exp() * (alpha * scale * input_scale),
+        )
     ),
 )
 
@@ -217,9 +221,7 @@ def _hardshrink(input, *, lambd):
     return np.where(np.abs(input) <= lambd, np.zeros((), input.dtype), input)
 
 
-gradient(
-    _hardshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0)
-)
+gradient(_hardshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0))
 
 
 @operator(out=False)
@@ -235,9 +237,7 @@ def _softshrink(input, *, lambd):
     )
 
 
-gradient(
-    _softshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0)
-)
+gradient(_softshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0))
 
 
 @operator(method=False, out=False, namespace="nn.functional")
@@ -246,7 +246,7 @@ def softshrink(input, lambd=0.5):
     if lambd < 0:
         most = f"{ops.finfo(input.dtype).max:.6g}"
         raise RuntimeError(
-            f"lambda must be in range [0, {most}] for input dtype {_scalar_name(input.dtype)}, "
+            f"lambda must be in range [0, {most}] for input dtype {scalar_name(input.dtype)}, "
             f"but found {lambd}"
         )
     return _softshrink(input, lambd=float(lambd))
@@ -368,9 +368,9 @@ gradient(
     output_gradient=lambda grad, input, approximate: _gelu_gradient(
         grad, input, approximate=approximate
     ),
-    input=lambda grad, output_gradient, input, approximate: grad
-    * output_gradient
-    * _gelu_second_derivative(input, approximate),
+    input=lambda grad, output_gradient, input, approximate: (
+        grad * output_gradient * _gelu_second_derivative(input, approximate)
+    ),
 )
 
 

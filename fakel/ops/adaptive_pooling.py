@@ -255,9 +255,7 @@ def fractional_max_pool(
     if output_size is None:
         ratios = output_ratio if hasattr(output_ratio, "__len__") else (output_ratio,) * count
         if not all(0 < ratio < 1 for ratio in ratios):
-            raise ValueError(
-                f"output_ratio must be between 0 and 1 (got {output_ratio})"
-            )
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
         output_size = [
             int(n * ratio) for n, ratio in zip(input.shape[-count:], ratios, strict=True)
         ]

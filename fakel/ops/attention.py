@@ -73,16 +73,14 @@ def _composite_attention(query, key, value, mask, causal, scale):
 
 def _masked(scores, mask, causal):
     if causal:
-        allowed = ops.ones(*scores.shape[-2:], dtype=dtypes.bool).tril()
+        allowed = ops.ones(*scores.shape[-2:], dtype=dtypes.bool_).tril()
         scores = scores.masked_fill(~allowed, -math.inf)
     if mask is None:
         return scores
-    return scores.masked_fill(~mask, -math.inf) if mask.dtype == dtypes.bool else scores + mask
+    return scores.masked_fill(~mask, -math.inf) if mask.dtype == dtypes.bool_ else scores + mask
 
 
-def _pull_attention_gradient(
-    grads, output_gradient, query, key, value, mask, causal, scale
-):
+def _pull_attention_gradient(grads, output_gradient, query, key, value, mask, causal, scale):
     batch = output_gradient.shape[:-2]
 
     def first(output_gradient, *tensors):
@@ -115,7 +113,7 @@ def _check_attention(query, key, value, mask, is_causal):
         )
     if mask is None:
         return
-    if mask.dtype not in (dtypes.bool, query.dtype, dtypes.float32):
+    if mask.dtype not in (dtypes.bool_, query.dtype, dtypes.float32):
         raise RuntimeError(
             "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
             f"attn_mask.dtype: {_type_name(mask)} and  query.dtype: {kinds[0]} instead."
@@ -213,7 +211,7 @@ def _additive_mask(mask, name, kind):
     """A mask to add to the products: minus infinity where a boolean mask is true."""
     if mask is None:
         return None
-    if mask.dtype == dtypes.bool:
+    if mask.dtype == dtypes.bool_:
         return ops.zeros_like(mask, dtype=kind).masked_fill(mask, -math.inf)
     if not mask.is_floating_point():
         raise AssertionError(f"only bool and floating types of {name} are supported")

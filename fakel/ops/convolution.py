@@ -39,9 +39,7 @@ class Geometry(NamedTuple):
             )
         )
 
-    def windows(
-        self, kernel: Sequence[int], output: Sequence[int]
-    ) -> Iterator[tuple[slice, ...]]:
+    def windows(self, kernel: Sequence[int], output: Sequence[int]) -> Iterator[tuple[slice, ...]]:
         """For each tap of the kernel, the slices of the padded input that it meets."""
         for tap in np.ndindex(*kernel):
             yield tuple(
@@ -243,16 +241,15 @@ def _per_dimension(value, name: str, count: int) -> tuple[int, ...]:
 
 def _check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if bias is not None and bias.dtype != input.dtype:
-        ours, theirs = (_scalar_name(t.dtype).lower() for t in (input, bias))
+        ours, theirs = (scalar_name(t.dtype).lower() for t in (input, bias))
         raise RuntimeError(f"Input type ({ours}) and bias type ({theirs}) should be the same")
     if weight.dtype != input.dtype:
         raise RuntimeError(
-            f"expected scalar type {_scalar_name(input.dtype)} but found "
-            f"{_scalar_name(weight.dtype)}"
+            f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}"
         )
 
 
-def _scalar_name(dtype) -> str:
+def scalar_name(dtype) -> str:
     name = str(dtype).removeprefix("torch.")
     return SCALAR_NAMES.get(name, name.capitalize())
 
@@ -474,9 +471,7 @@ def conv_transpose3d(
 
 
 @operator(method=False, out=False)
-def convolution(
-    input, weight, bias, stride, padding, dilation, transposed, output_padding, groups
-):
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
     """The convolution or transposed convolution of as many dimensions as the weight has."""
     count = weight.ndim - 2
     if transposed:

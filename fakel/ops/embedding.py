@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from fakel import ops
 from fakel.autograd import no_grad
-from fakel.ops.convolution import _scalar_name
+from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, not_differentiable, operator, primitive
 from fakel.tensor import dtypes
 
@@ -68,7 +70,7 @@ def _check_indices(indices, name):
     if indices.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
-            f"Long, Int; but got torch.{_scalar_name(indices.dtype)}Tensor instead (while checking "
+            f"Long, Int; but got torch.{scalar_name(indices.dtype)}Tensor instead (while checking "
             f"arguments for {name})"
         )
 
@@ -85,7 +87,7 @@ def _limit_norms(weight, indices, max_norm, norm_type):
     """Scales the rows that are looked up down to `max_norm`, in place."""
     with no_grad():
         norms = weight.norm(norm_type, 1, keepdim=True)
-        used = ops.zeros_like(norms, dtype=dtypes.bool).index_fill(0, indices.reshape(-1), True)
+        used = ops.zeros_like(norms, dtype=dtypes.bool_).index_fill(0, indices.reshape(-1), True)
         scale = ops.where(used & (norms > max_norm), max_norm / (norms + 1e-7), 1.0)
         weight.mul_(scale)
 
@@ -183,6 +185,14 @@ def embedding_bag(
         padding_idx: an index that takes no part.
         max_norm, norm_type, scale_grad_by_freq, sparse: as of `embedding`.
     """
+    if weight.dtype == dtypes.int64 and input.is_floating_point():
+        warnings.warn(
+            "Argument order of nn.functional.embedding_bag was changed. Usage "
+            "`embedding_bag(weight, input, ...)` is deprecated, and should now be "
+            "`embedding_bag(input, weight, ...)`.",
+            stacklevel=2,
+        )
+        weight, input = input, weight
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(
             "embedding_bag: If per_sample_weights "
@@ -210,7 +220,9 @@ def embedding_bag(
         if offsets.ndim != 1:
             raise ValueError("offsets has to be a 1D Tensor")
     else:
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
+        )
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and mode != "sum":

@@ -13,7 +13,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.activation import logsigmoid
-from fakel.ops.convolution import _scalar_name
+from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.softmax import log_softmax
 from fakel.tensor import Tensor, dtypes
@@ -99,9 +99,7 @@ def _nll_loss(input, target, weight, *, ignore_index, reduction):
 
 
 @primitive("nll_loss_gradient")
-def _nll_loss_gradient(
-    output_gradient, target, weight, total, *, size, ignore_index, reduction
-):
+def _nll_loss_gradient(output_gradient, target, weight, total, *, size, ignore_index, reduction):
     result = np.zeros(size, output_gradient.dtype)
     chosen, weights, ignored = _class_weights(result, target, weight, ignore_index)
     if reduction == "mean":
@@ -168,7 +166,7 @@ def _check_target(input, target, weight):
         )
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(
-            f"expected target dtype to be Long or Byte, but got {_scalar_name(target.dtype)}"
+            f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}"
         )
     classes = input.shape[1] if input.ndim > 1 else input.shape[0]
     if weight is not None and (weight.ndim > 1 or weight.numel() != classes):
@@ -213,9 +211,7 @@ def nll_loss(
 def _smooth_cross_entropy(logarithms, target, weight, ignore_index, reduction, label_smoothing):
     """Cross entropy with the share `label_smoothing` of each target spread over all classes."""
     dim = 1 if logarithms.ndim > 1 else 0
-    sharp = nll_loss(
-        logarithms, target, weight, ignore_index=ignore_index, reduction=reduction
-    )
+    sharp = nll_loss(logarithms, target, weight, ignore_index=ignore_index, reduction=reduction)
     weighted = logarithms
     if weight is not None:
         weighted = logarithms * weight.reshape([-1, *[1] * (logarithms.ndim - 1 - dim)])
@@ -268,15 +264,13 @@ def cross_entropy(
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(
-            f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
-        )
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     logarithms = log_softmax(input, 1 if input.ndim > 1 else 0)
     if target.shape == input.shape:
         if not target.is_floating_point():
             raise RuntimeError(
                 "Expected floating point type for target with class probabilities, got "
-                f"{_scalar_name(target.dtype)}"
+                f"{scalar_name(target.dtype)}"
             )
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
@@ -310,9 +304,9 @@ def _binary_cross_entropy(input, target):
 
 gradient(
     _binary_cross_entropy,
-    input=lambda grad, input, target: grad
-    * (input - target)
-    / ((1 - input) * input).clamp(min=SMALLEST_VARIANCE),
+    input=lambda grad, input, target: (
+        grad * (input - target) / ((1 - input) * input).clamp(min=SMALLEST_VARIANCE)
+    ),
     target=lambda grad, input: grad * ((-input).log1p() - input.log()),
 )
 
@@ -331,7 +325,7 @@ def binary_cross_entropy(
         )
     if target.dtype != input.dtype:
         raise RuntimeError(
-            f"Found dtype {_scalar_name(target.dtype)} but expected {_scalar_name(input.dtype)}"
+            f"Found dtype {scalar_name(target.dtype)} but expected {scalar_name(input.dtype)}"
         )
     loss = _binary_cross_entropy(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
@@ -381,9 +375,7 @@ def hinge_embedding_loss(
 
 
 @operator(method=False, out=False, namespace="nn.functional")
-def mse_loss(
-    input, target, size_average=None, reduce=None, reduction="mean", weight=None
-):
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """`(x - t)²`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
@@ -402,9 +394,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
 
 
 @operator(method=False, out=False, namespace="nn.functional")
-def smooth_l1_loss(
-    input, target, size_average=None, reduce=None, reduction="mean", beta=1.0
-):
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """`(x - t)² / (2 · beta)` where the difference is below beta, else `|x - t| - beta / 2`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
@@ -437,9 +427,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 
 
 @operator(method=False, out=False, namespace="nn.functional")
-def kl_div(
-    input, target, size_average=None, reduce=None, reduction="mean", log_target=False
-):
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """`t · (log(t) - x)` of log probabilities x: the Kullback-Leibler divergence's terms.
 
     `reduction="batchmean"` divides the sum by the batch size, which is the divergence itself;

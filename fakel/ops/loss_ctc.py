@@ -79,9 +79,7 @@ def _negative_log_likelihood(alpha, input_lengths, target_lengths):
     last = 2 * target_lengths
     step = np.maximum(input_lengths - 1, 0)
     ending = alpha[step, batch, last]
-    before = np.where(
-        target_lengths > 0, alpha[step, batch, np.maximum(last - 1, 0)], -np.inf
-    )
+    before = np.where(target_lengths > 0, alpha[step, batch, np.maximum(last - 1, 0)], -np.inf)
     result = -_log_sum(ending, before)
     # no steps: only the empty target has a chance
     return np.where(input_lengths > 0, result, np.where(target_lengths > 0, np.inf, 0))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
+
 from fakel import ops
 from fakel.ops.activation import logsigmoid
 from fakel.ops.declare import broadcast_shapes, operator
 from fakel.ops.loss import _check_reduction, legacy_reduction, reduced
-from fakel.tensor import dtypes
+from fakel.tensor import Tensor, dtypes
 
 SMALLEST_NORM = 1e-12
 
@@ -19,9 +21,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     shape = broadcast_shapes(x1.shape, x2.shape)
     kind = ops.promote_types(x1.dtype, x2.dtype)
     first, second = (x.to(kind).expand(shape) for x in (x1, x2))
-    lengths = [
-        ops.norm(x, 2, dim, keepdim=True) for x in (first, second)
-    ]
+    lengths = [ops.norm(x, 2, dim, keepdim=True) for x in (first, second)]
     first, second = (
         x / (length.clamp_min(eps).detach() - length.detach() + length)
         for x, length in zip((first, second), lengths, strict=True)
@@ -33,6 +33,17 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     """`‖x1 - x2 + eps‖ₚ` over the last dimension."""
     return ops.norm(x1 - x2 + eps, p, -1, keepdim=keepdim)
+
+
+@operator(method=False, out=False)
+def pdist(input, p=2.0):
+    """`‖xᵢ - xⱼ‖ₚ` of all pairs of rows i < j, in one dimension."""
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    first, second = (Tensor._from_array(indices) for indices in np.triu_indices(input.shape[0], 1))
+    return ops.norm(input[first] - input[second], p, -1)
 
 
 @operator(method=False, out=False)
@@ -175,8 +186,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     _check_reduction(reduction)
     if target.shape != input.shape:
         raise RuntimeError(
-            f"inconsistent target size: {list(target.shape)} for input of size: "
-            f"{list(input.shape)}"
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
     rows = input.reshape(-1, input.shape[-1]) if input.ndim else input.reshape(1, 1)
     listed = target.reshape(rows.shape)

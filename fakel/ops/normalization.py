@@ -196,8 +196,7 @@ def instance_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if math.prod(input.shape[2:]) == 1:
         raise ValueError(
-            "Expected more than 1 spatial element when training, got input size "
-            f"{input.shape}"
+            f"Expected more than 1 spatial element when training, got input size {input.shape}"
         )
     batch, channels = input.shape[:2]
     shape = tuple(input.shape)

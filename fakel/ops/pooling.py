@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fakel.ops.convolution import _scalar_name
+from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.tensor import dtypes
 
@@ -237,9 +237,7 @@ def _window(name, count, input, kernel_size, stride, padding, dilation, ceil_mod
     def parameter(value, label):
         verb = "must be" if label in ("padding", "dilation") else "must either be"
         rest = "" if label != "stride" else "omitted, "
-        message = (
-            f"{name}: {label} {verb} {rest}a single int, or a tuple of {WORDS[count]}"
-        )
+        message = f"{name}: {label} {verb} {rest}a single int, or a tuple of {WORDS[count]}"
         return per_dimension(value, count, message)
 
     kernel = parameter(kernel_size, "kernel_size")
@@ -369,7 +367,7 @@ def _unpool(count, input, indices, kernel_size, stride, padding, output_size):
     padding = per_dimension(padding, count, message)
     if indices.dtype != dtypes.int64:
         raise RuntimeError(
-            f"elements in indices should be type int64 but got: {_scalar_name(indices.dtype)}"
+            f"elements in indices should be type int64 but got: {scalar_name(indices.dtype)}"
         )
     if tuple(indices.shape) != tuple(input.shape):
         raise RuntimeError(
@@ -413,9 +411,7 @@ def _unpooled_size(size, kernel, stride, padding, output_size):
 def _declare_max_pool(count: int):
     name = f"max_pool{count}d"
 
-    def with_indices(
-        input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
-    ):
+    def with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
         return _pool_maximum(name, count, input, kernel_size, stride, padding, dilation, ceil_mode)
 
     def plain(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
@@ -451,9 +447,7 @@ max_pool3d_with_indices, max_pool3d, max_unpool3d = _declare_max_pool(3)
 
 
 @operator(method=False, out=False)
-def avg_pool1d(
-    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
-):
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The mean of each window over the last dimension; zeros of the padding count if asked for."""
     return _pool_average(
         "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None
@@ -493,24 +487,18 @@ def _power_mean(average, input, norm_type, elements, *window):
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """`(Σ xᵖ)^(1/p)` over each window of the last dimension."""
     elements = math.prod(per_dimension(kernel_size, 1, "kernel_size must be one int"))
-    return _power_mean(
-        avg_pool1d, input, norm_type, elements, kernel_size, stride, 0, ceil_mode
-    )
+    return _power_mean(avg_pool1d, input, norm_type, elements, kernel_size, stride, 0, ceil_mode)
 
 
 @operator(method=False, out=False, namespace="nn.functional")
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """`(Σ xᵖ)^(1/p)` over each window of the last two dimensions."""
     elements = math.prod(per_dimension(kernel_size, 2, "kernel_size must be two ints"))
-    return _power_mean(
-        avg_pool2d, input, norm_type, elements, kernel_size, stride, 0, ceil_mode
-    )
+    return _power_mean(avg_pool2d, input, norm_type, elements, kernel_size, stride, 0, ceil_mode)
 
 
 @operator(method=False, out=False, namespace="nn.functional")
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """`(Σ xᵖ)^(1/p)` over each window of the last three dimensions."""
     elements = math.prod(per_dimension(kernel_size, 3, "kernel_size must be three ints"))
-    return _power_mean(
-        avg_pool3d, input, norm_type, elements, kernel_size, stride, 0, ceil_mode
-    )
+    return _power_mean(avg_pool3d, input, norm_type, elements, kernel_size, stride, 0, ceil_mode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
-from fakel.ops.convolution import _scalar_name
+from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive, wrap_dim
 
 
@@ -61,16 +61,15 @@ def _log_softmax_gradient(output_gradient, logarithms, *, dim):
     return output_gradient - np.exp(logarithms) * output_gradient.sum(dim, keepdims=True)
 
 
-gradient(
-    _log_softmax, input=lambda grad, result, dim: _log_softmax_gradient(grad, result, dim=dim)
-)
+gradient(_log_softmax, input=lambda grad, result, dim: _log_softmax_gradient(grad, result, dim=dim))
 gradient(
     _log_softmax_gradient,
-    output_gradient=lambda grad, logarithms, dim: grad
-    - (grad * logarithms.exp()).sum(dim, keepdim=True),
-    logarithms=lambda grad, output_gradient, logarithms, dim: -grad
-    * logarithms.exp()
-    * output_gradient.sum(dim, keepdim=True),
+    output_gradient=lambda grad, logarithms, dim: (
+        grad - (grad * logarithms.exp()).sum(dim, keepdim=True)
+    ),
+    logarithms=lambda grad, output_gradient, logarithms, dim: (
+        -grad * logarithms.exp() * output_gradient.sum(dim, keepdim=True)
+    ),
 )
 
 
@@ -81,7 +80,7 @@ def _over_dimension(node, name, input, dim, dtype):
     if not input.is_floating_point():
         last = "_lastdim" if dim >= input.ndim - 1 else ""
         raise NotImplementedError(
-            f'"{name}{last}_kernel_impl" not implemented for \'{_scalar_name(input.dtype)}\''
+            f"\"{name}{last}_kernel_impl\" not implemented for '{scalar_name(input.dtype)}'"
         )
     if input.ndim == 0:
         return node(input.reshape(1), dim=0).reshape(())

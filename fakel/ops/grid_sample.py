@@ -1,0 +1,271 @@
+"""Sampling images at given places: `grid_sample`, and the grids of affine maps.
+
+Each mode is a sum over taps along each spatial dimension; a tap has an index, a weight, and the
+weight's derivative by the position, so one loop gives values and both gradients.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+
+import numpy as np
+
+from fakel import ops
+from fakel.ops.convolution import scalar_name
+from fakel.ops.declare import gradient, operator, primitive
+from fakel.ops.upsample import CUBIC
+
+
+def _unnormalized(grid, length, align):
+    """Positions in elements, and their derivative by the grid's coordinate."""
+    if align:
+        return (grid + 1) / 2 * (length - 1), (length - 1) / 2
+    return ((grid + 1) * length - 1) / 2, length / 2
+
+
+def _reflected(position, length, align):
+    """Positions reflected at the border until they are inside, and the derivative's sign."""
+    low, span = (0, length - 1) if align else (-0.5, length)
+    if span <= 0:
+        return np.zeros_like(position), np.zeros_like(position)
+    sign = np.where(position < low, -1, 1)
+    distance = np.abs(position - low)
+    flips = np.floor(distance / span)
+    inside = distance - flips * span
+    odd = flips % 2 == 1
+    return np.where(odd, span - inside, inside) + low, np.where(odd, -sign, sign)
+
+
+def _padded(position, length, padding_mode, align):
+    """Positions as the padding mode moves them, and the derivative of that."""
+    slope = np.ones_like(position)
+    if padding_mode == "zeros":
+        return position, slope
+    if padding_mode == "reflection":
+        position, slope = _reflected(position, length, align)
+    slope = np.where((position <= 0) | (position >= length - 1), 0, slope)
+    return np.clip(position, 0, length - 1), slope
+
+
+def _whole(position):
+    """Positions as integers; what is not a number or out of all bounds becomes -1."""
+    return np.where(np.abs(position) < 2**31, position, -1).astype(np.int64)
+
+
+def _cubic_weights(share):
+    """The weights of the four taps around a position, and their derivatives."""
+    a = CUBIC
+    weights, slopes = [], []
+    for offset in (-1, 0, 1, 2):
+        signed = share - offset
+        x = np.abs(signed)
+        if offset in (0, 1):
+            weight = ((a + 2) * x - (a + 3)) * x * x + 1
+            slope = (3 * (a + 2) * x - 2 * (a + 3)) * x
+        else:
+            weight = ((x - 5) * x + 8) * x * a - 4 * a
+            slope = ((3 * x - 10) * x + 8) * a
+        weights.append(weight)
+        slopes.append(slope * np.sign(signed))
+    return weights, slopes
+
+
+def _taps(grid, length, mode, padding_mode, align):
+    """(index, weight, derivative of the weight by the grid) of each tap along one dimension."""
+    position, scale = _unnormalized(grid, length, align)
+    if mode == "bicubic":
+        first = np.floor(position)
+        weights, slopes = _cubic_weights(position - first)
+        return [
+            (
+                _whole(_padded(first + offset, length, padding_mode, align)[0]),
+                weights[offset + 1],
+                slopes[offset + 1] * scale,
+            )
+            for offset in (-1, 0, 1, 2)
+        ]
+    position, slope = _padded(position, length, padding_mode, align)
+    if mode == "nearest":
+        return [(_whole(np.rint(position)), np.ones_like(position), np.zeros_like(position))]
+    first = np.floor(position)
+    share, rate = position - first, slope * scale
+    index = _whole(first)
+    return [(index, 1 - share, -rate), (index + 1, share, rate)]
+
+
+def _combinations(input, grid, mode, padding_mode, align):
+    """For each combination of taps: flat indices, whether they are inside, weights, and slopes.
+
+    The grid's last dimension begins with the last spatial dimension.
+    """
+    size = input.shape[2:]
+    flat = grid.reshape(len(grid), -1, len(size))
+    lines = [
+        _taps(flat[..., len(size) - 1 - axis], length, mode, padding_mode, align)
+        for axis, length in enumerate(size)
+    ]
+    for taps in itertools.product(*lines):
+        index, inside = 0, True
+        for (where, _, _), length in zip(taps, size, strict=True):
+            inside = inside & (where >= 0) & (where < length)
+            index = index * length + np.clip(where, 0, length - 1)
+        weights = [tap[1] for tap in taps]
+        slopes = [
+            math.prod(weights[:axis]) * tap[2] * math.prod(weights[axis + 1 :])
+            for axis, tap in enumerate(taps)
+        ]
+        yield index, inside, math.prod(weights), slopes
+
+
+@primitive("grid_sampler")
+def _grid_sampler(input, grid, *, mode, padding_mode, align_corners):
+    batch, channels = input.shape[:2]
+    pixels = input.reshape(batch, channels, -1).transpose(0, 2, 1)
+    samples = np.arange(batch)[:, None]
+    total = np.zeros((batch, math.prod(grid.shape[1:-1]), channels), input.dtype)
+    for index, inside, weight, _ in _combinations(input, grid, mode, padding_mode, align_corners):
+        total += np.where(inside[..., None], pixels[samples, index] * weight[..., None], 0)
+    return total.transpose(0, 2, 1).reshape(batch, channels, *grid.shape[1:-1])
+
+
+@primitive("grid_sampler_gradient")
+def _grid_sampler_gradient(output_gradient, input, grid, *, mode, padding_mode, align_corners):
+    """The gradients of input and grid."""
+    batch, channels = input.shape[:2]
+    places = math.prod(input.shape[2:])
+    pixels = input.reshape(batch, channels, places).transpose(0, 2, 1)
+    pulled = output_gradient.reshape(batch, channels, -1).transpose(0, 2, 1)
+    samples = np.arange(batch)[:, None]
+    total = np.zeros(batch * places * channels)
+    count = input.ndim - 2
+    grid_gradient = np.zeros((batch, pulled.shape[1], count), input.dtype)
+    for index, inside, weight, slopes in _combinations(
+        input, grid, mode, padding_mode, align_corners
+    ):
+        spread = np.where(inside[..., None], pulled * weight[..., None], 0)
+        flat = ((samples * places + index)[..., None] * channels + np.arange(channels)).ravel()
+        total += np.bincount(flat, spread.ravel(), total.size)
+        inner = np.where(inside, (pixels[samples, index] * pulled).sum(-1), 0)
+        for axis, slope in enumerate(slopes):
+            grid_gradient[..., count - 1 - axis] += inner * slope
+    input_gradient = total.reshape(batch, places, channels).transpose(0, 2, 1)
+    return input_gradient.reshape(input.shape), grid_gradient.reshape(grid.shape)
+
+
+gradient(
+    _grid_sampler,
+    joint=lambda grad, input, grid, mode, padding_mode, align_corners: _grid_sampler_gradient(
+        grad, input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners,
+        shape=(tuple(input.shape), tuple(grid.shape)), dtype=(input.dtype, grid.dtype)),
+)  # fmt: skip
+
+
+def _warn_about_corners(name, align_corners):
+    if align_corners is None:
+        warnings.warn(
+            f"Default {name} and affine_grid behavior has changed to align_corners=False since "
+            "1.3.0. Please specify align_corners=True if the old behavior is desired. See the "
+            f"documentation of {name} for details.",
+            stacklevel=3,
+        )
+    return bool(align_corners)
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
+    """Samples an image at the places of a grid.
+
+    Args:
+        input: (batch, channels, height, width), or with a depth.
+        grid: (batch, *, 2) of (x, y) or (batch, *, 3) of (x, y, z) between -1 and 1.
+        mode: "bilinear", "nearest" or "bicubic".
+        padding_mode: what lies outside: "zeros", "border" or "reflection".
+        align_corners: -1 and 1 mean the centres of the corners, instead of their outer edges.
+    """
+    if mode not in ("bilinear", "nearest", "bicubic"):
+        raise ValueError(
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', "
+            f"but got: '{mode}'"
+        )
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
+            f"'reflection', but got: '{padding_mode}'"
+        )
+    align_corners = _warn_about_corners("grid_sample", align_corners)
+    sizes, places = list(input.shape), list(grid.shape)
+    if input.shape[0] != grid.shape[0]:
+        raise RuntimeError(
+            "grid_sampler(): expected grid and input to have same batch size, but got input with "
+            f"sizes {sizes} and grid with sizes {places}"
+        )
+    if input.ndim not in (4, 5) or input.ndim != grid.ndim:
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but "
+            f"got input with sizes {sizes} and grid with sizes {places}"
+        )
+    if grid.shape[-1] != input.ndim - 2:
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, but "
+            f"got grid with sizes {places}"
+        )
+    for dim in range(2, input.ndim):
+        if input.shape[dim] <= 0:
+            raise RuntimeError(
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input "
+                f"has sizes {sizes} with dimension {dim} being empty"
+            )
+    if mode == "bicubic" and input.ndim != 4:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+    if input.dtype != grid.dtype:
+        raise RuntimeError(
+            f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(grid.dtype)}"
+        )
+    return _grid_sampler(
+        input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners,
+        shape=(*input.shape[:2], *grid.shape[1:-1]),
+    )  # fmt: skip
+
+
+@operator(method=False, out=False, namespace="nn.functional")
+def affine_grid(theta, size, align_corners=None):
+    """The grid that an affine map samples at, for `grid_sample`.
+
+    Args:
+        theta: (batch, 2, 3), or (batch, 3, 4) for three spatial dimensions.
+        size: of the image to make: (batch, channels, *spatial).
+        align_corners: as of `grid_sample`.
+    """
+    if not theta.is_floating_point():
+        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
+    size = tuple(int(length) for length in size)
+    if len(size) not in (4, 5):
+        raise NotImplementedError(
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, "
+            f"respectively. Got size {size}."
+        )
+    rows = len(size) - 2
+    if theta.ndim != 3 or tuple(theta.shape[-2:]) != (rows, rows + 1):
+        raise ValueError(
+            f"Expected a batch of {rows}D affine matrices of shape Nx{rows}x{rows + 1} for size "
+            f"{size}. Got {theta.shape}."
+        )
+    align_corners = _warn_about_corners("grid_sample", align_corners)
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    spatial = size[2:]
+    lines = []
+    for axis, length in reversed(list(enumerate(spatial))):
+        line = ops.linspace(-1, 1, length, dtype=theta.dtype)
+        if length <= 1:
+            line = ops.zeros(length, dtype=theta.dtype)
+        elif not align_corners:
+            line = line * ((length - 1) / length)
+        shape = [1] * rows
+        shape[axis] = length
+        lines.append(line.reshape(shape).expand(spatial))
+    base = ops.stack([*lines, ops.ones(*spatial, dtype=theta.dtype)], -1)
+    flat = base.reshape(1, math.prod(spatial), rows + 1).expand(size[0], -1, -1)
+    return flat.bmm(theta.transpose(1, 2)).reshape(size[0], *spatial, rows)
