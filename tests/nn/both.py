@@ -19,11 +19,12 @@ def assert_same(mine, other, tolerance):
     if isinstance(other, np.ndarray):
         np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance)
     elif isinstance(other, list):
-        assert isinstance(mine, list) and len(mine) == len(other), (mine, other)
+        assert isinstance(mine, list), f"{mine!r:.500} instead of {other!r:.500}"
+        assert len(mine) == len(other), f"{mine!r:.500} instead of {other!r:.500}"
         for one, two in zip(mine, other, strict=True):
             assert_same(one, two, tolerance)
     else:
-        assert mine == other
+        assert mine == other, f"{mine!r:.500} instead of {other!r:.500}"
 
 
 def observe(scenario, library):
@@ -33,7 +34,11 @@ def observe(scenario, library):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         scenario(library, lambda *values: reports.extend(plain(value) for value in values))
-    reports.extend([each.category.__name__, named(str(each.message))] for each in caught)
+    reports.extend(
+        [each.category.__name__, named(str(each.message))]
+        for each in caught
+        if "Triggered internally" not in str(each.message)  # of PyTorch's own kernels
+    )
     return reports
 
 

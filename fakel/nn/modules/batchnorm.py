@@ -195,11 +195,6 @@ class SyncBatchNorm(_BatchNorm):
         if input.dim() < 2:
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
-    def forward(self, input):
-        if self.training:
-            raise ValueError("SyncBatchNorm expected input tensor to be on GPU or XPU or privateuseone")
-        return super().forward(input)
-
     @classmethod
     def convert_sync_batchnorm(cls, module, process_group=None):
         """Replace every batch normalisation below ``module`` by a SyncBatchNorm."""

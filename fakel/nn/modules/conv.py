@@ -261,7 +261,7 @@ class _ConvTransposeNd(_ConvNd):
     ):
         if padding_mode != "zeros":
             raise ValueError(
-                f"Only `zeros` padding mode is supported for ConvTranspose{self._dimensions}d"
+                f'Only "zeros" padding mode is supported for {type(self).__name__}'
             )
         sizes = _ntuple(self._dimensions)
         super().__init__(
@@ -286,7 +286,6 @@ class _ConvTransposeNd(_ConvNd):
         if output_size is None:
             return self.output_padding
         leading = 2 if input.dim() == dimensions + 2 else 1
-        output_size = list(output_size)
         if len(output_size) == leading + dimensions:
             output_size = output_size[leading:]
         if len(output_size) != dimensions:
