@@ -21,11 +21,13 @@ from fakel.ops.random_fill import (
     fill,
     in_memory_order,
     integer_values,
+    memory_order,
     normal_values,
     uniform_values,
 )
 from fakel.tensor import Size, Tensor, dtype, dtypes, get_default_dtype, sampling
 from fakel.tensor.generator import default_generator
+from fakel.tensor.size import is_contiguous
 
 # -------------------------------------------------------------------- new tensors
 
@@ -254,21 +256,19 @@ def _like(
         raise RuntimeError(
             f"{name}() keeps the memory format or makes it contiguous, not {memory_format}"
         )
-    kept = str(memory_format) != "torch.contiguous_format"
-    return options, input._strides if kept and _is_dense(input) else None
+    if input._strides is None or str(memory_format) == "torch.contiguous_format":
+        return options, None
+    return options, _dense_strides(input._shape, input._strides)
 
 
-def _is_dense(tensor: Tensor) -> bool:
-    """Whether the elements fill their memory without gaps, in whatever order."""
-    if tensor._strides is None:
-        return True
+def _dense_strides(shape: Sequence[int], strides: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Strides without gaps in the same order; None where they are the contiguous ones."""
+    dense = [0] * len(shape)
     step = 1
-    for stride, size in sorted(zip(tensor._strides, tensor._shape, strict=True)):
-        if size != 1:
-            if stride != step:
-                return False
-            step *= size
-    return True
+    for dim in reversed(memory_order(shape, strides)):
+        dense[dim] = step
+        step *= max(shape[dim], 1)
+    return None if is_contiguous(tuple(shape), tuple(dense)) else tuple(dense)
 
 
 def _made_like(

@@ -83,6 +83,26 @@ def number(name: str, argument: str, position: int, value: Any) -> float:
     )
 
 
+def memory_order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """The dimensions from the outermost in memory to the innermost.
+
+    An expanded dimension, with stride 0, stays where it is among its neighbours.
+    """
+    innermost_first = list(range(len(shape)))[::-1]
+    for position in range(1, len(shape)):
+        current = position
+        for earlier in range(position - 1, -1, -1):
+            one, other = innermost_first[earlier], innermost_first[current]
+            if not strides[one] or not strides[other]:
+                continue
+            if strides[one] < strides[other]:
+                break
+            if strides[one] > strides[other] or shape[one] > shape[other]:
+                innermost_first[earlier], innermost_first[current] = other, one
+                current = earlier
+    return innermost_first[::-1]
+
+
 def in_memory_order(
     flat: np.ndarray, shape: Sequence[int], strides: Sequence[int] | None
 ) -> np.ndarray:
@@ -95,9 +115,9 @@ def in_memory_order(
     """
     if strides is None or is_contiguous(tuple(shape), tuple(strides)):
         return flat.reshape(shape)
-    outermost_first = np.argsort([-stride for stride in strides], kind="stable")
-    array = flat.reshape([shape[dim] for dim in outermost_first])
-    return np.ascontiguousarray(array.transpose(np.argsort(outermost_first)))
+    order = memory_order(shape, strides)
+    array = flat.reshape([shape[dim] for dim in order])
+    return np.ascontiguousarray(array.transpose(np.argsort(order)))
 
 
 @functools.cache
@@ -436,7 +456,7 @@ def equal_truths(source: Generator, count: int, p: Any, kind: dtype) -> np.ndarr
 def _to_memory_order(array: np.ndarray, strides: Sequence[int] | None) -> np.ndarray:
     """The elements of an array in the order in which those of a tensor lie in memory."""
     if strides is not None:
-        array = array.transpose(np.argsort([-stride for stride in strides], kind="stable"))
+        array = array.transpose(memory_order(array.shape, strides))
     return array.reshape(-1)
 
 

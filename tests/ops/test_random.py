@@ -382,6 +382,34 @@ def test_dropout_masks_follow_the_order_in_memory():
     np.testing.assert_array_equal(transposed.T, plain)
 
 
+LAYOUTS = (
+    "torch.ones(8, 6)[::2].t()",
+    "torch.ones(6, 8)[:, ::2]",
+    "torch.ones(4, 5, 6)[:, :3].permute(2, 0, 1)",
+    "torch.ones(4, 1, 6).permute(2, 1, 0)",
+    "torch.ones(3, 1, 5, 1).permute(3, 2, 1, 0)",
+    "torch.ones(2, 3, 4, 5).permute(0, 2, 3, 1)",
+    "torch.ones(4, 1, 6).expand(4, 3, 6)",
+    "torch.ones(6, 1, 4).expand(6, 5, 4).permute(2, 0, 1)",
+    "torch.ones(1).expand(3, 4)",
+)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_draws_follow_the_layout_as_in_pytorch(layout, torch):
+    results = []
+    for library in (fakel, torch):
+        library.manual_seed(0)
+        like = eval(layout, {"torch": library})
+        values = [library.rand_like(like), library.randn_like(like), library.bernoulli(like * 0.5)]
+        if "expand" not in layout:
+            values.append(like.normal_())
+        results.append([(value.stride(), value.numpy()) for value in values])
+    for ours, theirs in zip(*results, strict=True):
+        assert ours[0] == theirs[0]
+        np.testing.assert_array_equal(ours[1], theirs[1])
+
+
 def test_dropout_masks_are_those_of_pytorch(torch):
     torch.manual_seed(0)
     expected = torch.dropout(torch.ones(40), 0.3, True).numpy() != 0
