@@ -119,7 +119,7 @@ def celu(input, alpha=1.0, inplace=False):
 
 @operator(method=False, out=False)
 def selu(input, inplace=False):
-    """`elu` scaled so that activations normalise themselves (Klambauer et al., arXiv:1706.02515)."""
+    """`elu` scaled so that activations normalise themselves (arXiv:1706.02515)."""
     return in_place_or_not(
         lambda x: _elu(x, alpha=SELU_ALPHA, scale=SELU_SCALE, input_scale=1.0), input, inplace
     )

@@ -1,8 +1,8 @@
 """Convolutions of one to three spatial dimensions, and their transposes.
 
 Three primitives are each other's gradients, so every derivative of a convolution is one node:
-`convolution` (correlation of an input with a weight), `convolution_transposed` (its transpose, which
-is the gradient of the input) and `convolution_weight_gradient`.
+`convolution` (correlation of an input with a weight), `convolution_transposed` (its transpose,
+which is the gradient of the input) and `convolution_weight_gradient`.
 """
 
 from __future__ import annotations
@@ -250,6 +250,7 @@ def _check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
 
 
 def scalar_name(dtype) -> str:
+    """A dtype as PyTorch's messages name it: Float, Double, Long, …"""
     name = str(dtype).removeprefix("torch.")
     return SCALAR_NAMES.get(name, name.capitalize())
 

@@ -31,7 +31,8 @@ def legacy_reduction(size_average, reduce, reduction):
     reduce = True if reduce is None else reduce
     chosen = "none" if not reduce else "mean" if size_average else "sum"
     warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{chosen}' instead.",
+        "size_average and reduce args will be deprecated, please use "
+        f"reduction='{chosen}' instead.",
         stacklevel=3,
     )
     return chosen
@@ -437,8 +438,8 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     if reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
-            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
-            "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+            "'batchmean' divides only by the batch size, and aligns with the KL div math "
+            "definition.'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
     loss = target.exp() * (target - input) if log_target else target.xlogy(target) - target * input

@@ -10,7 +10,7 @@ from fakel import ops
 from fakel.ops.activation import logsigmoid
 from fakel.ops.declare import broadcast_shapes, operator
 from fakel.ops.loss import _check_reduction, legacy_reduction, reduced
-from fakel.tensor import Tensor, dtypes
+from fakel.tensor import Tensor, dtypes, promote_types
 
 SMALLEST_NORM = 1e-12
 
@@ -19,7 +19,7 @@ SMALLEST_NORM = 1e-12
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """`x1 · x2 / max(‖x1‖ · ‖x2‖, eps)` over a dimension; each norm is at least eps."""
     shape = broadcast_shapes(x1.shape, x2.shape)
-    kind = ops.promote_types(x1.dtype, x2.dtype)
+    kind = promote_types(x1.dtype, x2.dtype)
     first, second = (x.to(kind).expand(shape) for x in (x1, x2))
     lengths = [ops.norm(x, 2, dim, keepdim=True) for x in (first, second)]
     first, second = (

@@ -26,7 +26,12 @@ def _along_channels(vector, ndim):
 def _channel_sums(array):
     """The sums over all but the channels, without losing precision over a large batch."""
     batch, channels = array.shape[:2]
-    return array.reshape(batch, channels, -1).sum(2).sum(0, dtype=np.float64).astype(array.dtype)
+    return (
+        array.reshape(batch, channels, math.prod(array.shape[2:]))
+        .sum(2)
+        .sum(0, dtype=np.float64)
+        .astype(array.dtype)
+    )
 
 
 # Batch normalisation
@@ -152,11 +157,14 @@ def batch_norm(
         weight, bias: (channels), or None.
     """
     if training:
-        size = input.numel() // max(input.shape[1], 1) if input.shape[0] else 0
-        if size == 1:
+        if input.shape[0] * math.prod(input.shape[2:]) == 1:
             raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {input.shape}"
+                "Expected more than 1 value per channel when training, got input size "
+                f"{input.shape}"
             )
+    if input.numel() == 0:
+        result = input if weight is None else input * weight[0]
+        return result.clone() if bias is None else result + bias[0]
     channels = input.shape[1]
     if not training:
         for name, tensor in (("running_mean", running_mean), ("running_var", running_var)):
@@ -333,7 +341,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
 
 @primitive("group_norm", backward_name="NativeGroupNormBackward0")
 def _group_norm(input, weight, bias, *, groups, eps):
-    rows = input.reshape(input.shape[0] * groups, input.size // (input.shape[0] * groups))
+    rows = input.reshape(input.shape[0] * groups, math.prod(input.shape[1:]) // groups)
     result, mean, scale = _normalise_rows(rows, eps)
     result = result.reshape(input.shape)
     if weight is not None:
@@ -346,7 +354,7 @@ def _group_norm(input, weight, bias, *, groups, eps):
 @primitive("group_norm_gradient")
 def _group_norm_gradient(output_gradient, input, weight, mean, scale, *, groups, eps):
     scale = scale[:, None]
-    rows = input.reshape(len(scale), input.size // len(scale))
+    rows = input.reshape(len(scale), math.prod(input.shape[1:]) // groups)
     normalised = (rows - mean[:, None]) * scale
     weight_gradient = _channel_sums(output_gradient * normalised.reshape(input.shape))
     bias_gradient = _channel_sums(output_gradient)
@@ -412,8 +420,6 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
                 f"but got {name} of shape {list(vector.shape)} and input of shape "
                 f"{list(input.shape)}"
             )
-    if input.numel() == 0:
-        return input.clone()
     rows = (batch * num_groups,)
     return _group_norm(
         input, weight, bias, groups=int(num_groups), eps=float(eps),

@@ -155,7 +155,9 @@ def _average_pool(input, *, window, include_padding, divisor):
             summed += total[(*before, window.tap(axis, offset))]
         total = summed
     counts = _divisors(window, input.shape[2:], include_padding, divisor, input.dtype)
-    return total // counts if input.dtype.kind in "iu" else total / counts
+    if input.dtype.kind in "iu":  # rounds towards zero
+        return np.sign(total) * np.sign(counts) * (np.abs(total) // np.abs(counts))
+    return total / counts
 
 
 @primitive("average_pool_gradient")
@@ -241,7 +243,10 @@ def _window(name, count, input, kernel_size, stride, padding, dilation, ceil_mod
         return per_dimension(value, count, message)
 
     kernel = parameter(kernel_size, "kernel_size")
-    stride = kernel if stride is None or stride == [] else parameter(stride, "stride")
+    if stride is None or (hasattr(stride, "__len__") and not len(stride)):
+        stride = kernel
+    else:
+        stride = parameter(stride, "stride")
     padding, dilation = parameter(padding, "padding"), parameter(dilation, "dilation")
     one = count == 1 and name.startswith("max")
     if min(stride) <= 0:

@@ -1,8 +1,8 @@
 """Recurrent layers: each layer and direction is one node, with a gradient node of its own.
 
-Sequences lie packed, as in `PackedSequence`: (all steps, features), where step t has as many rows as
-sequences are longer than t, longest sequence first. A sequence that is not packed has all rows at
-every step, so one meaning serves both.
+Sequences lie packed, as in `PackedSequence`: (all steps, features), where step t has as many rows
+as sequences are longer than t, longest sequence first. A sequence that is not packed has all rows
+at every step, so one meaning serves both.
 """
 
 from __future__ import annotations
@@ -339,8 +339,8 @@ def _declare_layers(mode):
     layers.__name__ = layers.__qualname__ = mode
     layers.__doc__ = f"""All layers of `{mode}`, over a whole sequence.
 
-    `(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)`, or for
-    packed sequences `(data, batch_sizes, hx, params, has_biases, num_layers, dropout, train,
+    `(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)`, or
+    for packed sequences `(data, batch_sizes, hx, params, has_biases, num_layers, dropout, train,
     bidirectional)`. Gives the outputs of the last layer and the last states of all.
     """
     return operator(method=False, out=False)(layers)

@@ -1,4 +1,4 @@
-"""Softmax and its relatives over one dimension; each is one node with a gradient node of its own."""
+"""Softmax and its relatives over one dimension: each is one node with its own gradient node."""
 
 from __future__ import annotations
 

@@ -167,7 +167,8 @@ def pixel_shuffle(input, upscale_factor):
     if channels % (factor * factor):
         raise RuntimeError(
             "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
-            f"of upscale_factor, but input.size(-3)={channels} is not divisible by {factor * factor}"
+            f"of upscale_factor, but input.size(-3)={channels} is not divisible by "
+            f"{factor * factor}"
         )
     lead, count = len(rest), channels // (factor * factor)
     split = input.reshape(*rest, count, factor, factor, height, width)
