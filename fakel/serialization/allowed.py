@@ -39,6 +39,9 @@ _CREATABLE_MODULES = (
     "torchvision.transforms.",
 )
 
+# functions that layers keep as attributes: they compute, and touch neither files nor settings
+_FUNCTION_MODULES = ("fakel.ops.", "fakel.nn.", "fakel.vision.ops.", "fakel.vision.transforms.")
+
 SafeGlobal = Callable[..., Any] | tuple[Callable[..., Any], str]
 _safe_globals: list[SafeGlobal] = []
 
@@ -106,11 +109,18 @@ def _ascii_bytes(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
+def _bytearray(content: str | bytes = b"", encoding: str = "latin1") -> bytearray:
+    """A bytearray from its content; never from a number, which would be its length."""
+    return bytearray(
+        _ascii_bytes(content, encoding) if isinstance(content, str) else memoryview(content)
+    )
+
+
 def _weights_table() -> dict[str, Any]:
     table: dict[str, Any] = {
         "collections.OrderedDict": collections.OrderedDict,
         "collections.Counter": collections.Counter,
-        "builtins.bytearray": bytearray,
+        "builtins.bytearray": _bytearray,
         "builtins.set": set,
         "builtins.complex": complex,
         "_codecs.encode": _ascii_bytes,
@@ -190,7 +200,7 @@ class Allowed:
             if issubclass(found, bases) or torch_module(module).startswith(_CREATABLE_MODULES):
                 self._creatable.add(id(found))
                 return found
-        if of_torch and isinstance(found, FunctionType):
+        if isinstance(found, FunctionType) and found.__module__.startswith(_FUNCTION_MODULES):
             return found
         return None
 

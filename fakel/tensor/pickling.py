@@ -211,7 +211,14 @@ def _rebuild_tensor_v3(
 def _rebuild_from_type_v2(
     function: Any, kind: type[Tensor], arguments: tuple[Any, ...], state: Any
 ) -> Tensor:
-    """A tensor of a subclass, or one with attributes of the program's own."""
+    """A tensor of a subclass, or one with attributes of the program's own.
+
+    Raises:
+        RuntimeError: `function` does not make tensors or `kind` is no class of tensors.
+    """
+    makers = (_rebuild_tensor, _rebuild_tensor_v2, _rebuild_tensor_v3)
+    if function not in makers or not (isinstance(kind, type) and issubclass(kind, Tensor)):
+        raise RuntimeError(f"cannot make a tensor of type {kind!r} by {function!r}")
     tensor: Tensor = function(*arguments)
     if type(tensor) is not kind:
         requires_grad = tensor.requires_grad

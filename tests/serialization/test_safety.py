@@ -99,6 +99,7 @@ RAW = {
     "huge text": b"\x80\x02\x8d" + b"\xff" * 8 + b".",
     "bytes by another codec": b"\x80\x02c_codecs\nencode\nU\x01aU\x03hex\x86R.",
     "blocked module": b"\x80\x02csys\nexit\n)R.",
+    "a long bytearray": b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
     "numpy object dtype": b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00O8\x89\x88\x87R.",
 }
 
@@ -110,6 +111,18 @@ def test_malformed_pickles_are_refused(name, weights_only):
     with pytest.raises((pickle.UnpicklingError, RuntimeError)):
         fakel.load(archive_of(RAW[name]), weights_only=weights_only)
     assert fakel.Tensor.__len__ is length
+
+
+def test_functions_of_fakel_are_not_called(tmp_path):
+    """A function that makes tensors of a type must not make anything else."""
+    target = str(tmp_path / "written")
+    for function in (b"cfakel.serialization\nsave", b"ctorch\nsave", b"ctorch\nmul"):
+        call = b"ctorch._tensor\n_rebuild_from_type_v2\n(" + function + b"\nctorch\nTensor\n"
+        path = b"(K\x01X" + struct.pack("<I", len(target)) + target.encode() + b"t}tR."
+        for weights_only in (True, False):
+            with pytest.raises((pickle.UnpicklingError, RuntimeError)):
+                fakel.load(archive_of(b"\x80\x02" + call + path), weights_only=weights_only)
+    assert not os.path.exists(target)
 
 
 def test_refusals_are_worded_as_in_pytorch(torch):
