@@ -71,7 +71,7 @@ def train(
     step_losses, test_losses = [], []
     for epoch in range(1, arguments.epochs + 1):
         model.train()
-        progress = tqdm(train_loader, desc=f"epoch {epoch}", leave=False)
+        progress = tqdm(train_loader, desc=f"epoch {epoch}", leave=False, disable=None)
         for images, labels in progress:
             optimizer.zero_grad()
             loss = loss_function(model(images), labels)
