@@ -86,7 +86,7 @@ def _maxima_of_windows(input, positions):
     """
     size = input.shape[2:]
     count = len(size)
-    flat_input = input.reshape(*input.shape[:2], -1)
+    flat_input = input.reshape(*input.shape[:2], math.prod(size))
     output = tuple(array.shape[-1] for array in positions)
     best = np.full((*input.shape[:2], *output), lowest(input.dtype), input.dtype)
     winner = np.zeros(best.shape, np.int64)
@@ -94,10 +94,13 @@ def _maxima_of_windows(input, positions):
         flat = np.zeros((), np.int64)
         for axis, (t, array) in enumerate(zip(tap, positions, strict=True)):
             lead = array[t].shape[:-1]
-            line = array[t].reshape(*lead, *[1] * axis, -1, *[1] * (count - axis - 1))
+            line = array[t].reshape(
+                *lead, *[1] * axis, array.shape[-1], *[1] * (count - axis - 1)
+            )
             flat = flat + line * math.prod(size[axis + 1 :])
         flat = np.broadcast_to(flat, best.shape)
-        taken = np.take_along_axis(flat_input, flat.reshape(*flat.shape[:2], -1), 2)
+        places = flat.reshape(*flat.shape[:2], math.prod(output))
+        taken = np.take_along_axis(flat_input, places, 2)
         candidate = taken.reshape(best.shape)
         better = (candidate > best) | (candidate != candidate)
         if number == 0:
@@ -119,7 +122,7 @@ def _adaptive_max_pool(input, *, output):
 
 gradient(
     _adaptive_max_pool,
-    input=lambda grads, results, input: scatter_maxima(grads[0], results[1], input),
+    input=lambda grads, result1, input: scatter_maxima(grads[0], result1, input),
 )
 
 
@@ -138,7 +141,7 @@ def _fractional_max_pool(input, samples, *, kernel, output):
 
 gradient(
     _fractional_max_pool,
-    input=lambda grads, results, input: scatter_maxima(grads[0], results[1], input),
+    input=lambda grads, result1, input: scatter_maxima(grads[0], result1, input),
     samples=lambda grads: None,
 )
 

@@ -102,9 +102,9 @@ def _min(input, *, dim, keepdim, size):
     return _with_position(input, dim, keepdim, np.argmin)
 
 
-def put_back(grads, results, dim, keepdim, size):
+def put_back(grads, result1, dim, keepdim, size):
     """The gradient of values that were picked from a dimension: it goes where they came from."""
-    grad, indices = grads[0], results[1]
+    grad, indices = grads[0], result1
     if not size:
         return grad
     if not keepdim:

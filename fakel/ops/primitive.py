@@ -1,7 +1,9 @@
 """Primitives: operators that become one node of the graph, with a gradient rule an input.
 
 A gradient rule is a function whose parameter names say what it needs: ``grad`` (``grads``), tensor
-inputs and static parameters by name, ``result`` (``results``). What is named is what is saved.
+inputs and static parameters by name, ``input_shape`` for the shape of ``input``, ``result``
+(``results``, or ``result1`` and so on for single ones of several). What is named is what is saved; a
+shape costs nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 from fakel.autograd.modes import state
-from fakel.autograd.tape import Backward, SavedTensor, attach
+from fakel.autograd.tape import FREED, Backward, SavedTensor, attach
 from fakel.graph import OUTPUT, Operator, record
 from fakel.tensor import Tensor
 
 _NOT_SAVED = ("grad", "grads", "needs")
+_ONE_RESULT = {f"result{index or ''}": index for index in range(10)}
 
 
 class Rule:
@@ -43,9 +46,10 @@ class Primitive:
         self.operator = Operator(name, meaning)
         parameters = inspect.signature(meaning).parameters.values()
         self.inputs = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        self.shapes = {f"{name}_shape": i for i, name in enumerate(self.inputs)}
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-        self.backward_name = backward_name or camel + "Backward0"
+        self.backward_class = PrimitiveBackward.titled(backward_name or camel + "Backward0")
         self.rules: dict[str, Rule] = {}
         self.joint: Rule | None = None
         self.differentiable: bool | None = None  # None: nobody said
@@ -90,7 +94,7 @@ class Primitive:
             return
         if self.differentiable is None:
             raise NotImplementedError(f"the derivative for '{self.name}' is not implemented.")
-        node = PrimitiveBackward(self, tensors, parameters)
+        node = self.backward_class(self, tensors, parameters)
         for result in results:
             kind = result._storage.dtype
             if kind.is_floating_point or kind.is_complex:
@@ -106,7 +110,7 @@ class PrimitiveBackward(Backward):
     def __init__(
         self, primitive: Primitive, tensors: tuple[Tensor | None, ...], parameters: dict[str, Any]
     ) -> None:
-        super().__init__(primitive.backward_name, tensors)
+        super().__init__(tensors)
         self.primitive = primitive
         self.parameters = parameters
         self.shapes = [
@@ -115,15 +119,15 @@ class PrimitiveBackward(Backward):
         self.saved: dict[Any, SavedTensor | tuple[SavedTensor | None, ...] | None] = {}
 
     def save(self, tensors: tuple[Tensor | None, ...], results: tuple[Tensor, ...]) -> None:
-        """Keeps what the rules of the inputs that need a gradient name."""
+        """Keeps what the rules of the inputs that need a gradient name, but for shapes."""
         primitive = self.primitive
         rules = [primitive.joint] if primitive.joint else self._needed_rules()
         for rule in rules:
             for name in rule.saves:  # type: ignore[union-attr]
-                if name in self.saved or name in self.parameters:
+                if name in self.saved or name in self.parameters or name in primitive.shapes:
                     continue
-                if name == "result":
-                    self.saved[name] = SavedTensor(results[0], True)
+                if name in _ONE_RESULT:
+                    self.saved[name] = SavedTensor(results[_ONE_RESULT[name]], True)
                 elif name == "results":
                     self.saved[name] = tuple(SavedTensor(result, True) for result in results)
                 elif primitive.variadic and name == primitive.inputs[-1]:
@@ -180,13 +184,18 @@ class PrimitiveBackward(Backward):
         arguments = []
         for name in rule.names:
             if name not in known:
-                known[name] = (
-                    self.parameters[name] if name in self.parameters else self._unpack(name)
-                )
+                known[name] = self._look_up(name)
             arguments.append(known[name])
         return rule.function(*arguments)
 
-    def _unpack(self, name: str) -> Any:
+    def _look_up(self, name: str) -> Any:
+        if name in self.parameters:
+            return self.parameters[name]
+        if name in self.primitive.shapes:
+            shape = self.shapes[self.primitive.shapes[name]]
+            return None if shape is None else shape[0]
+        if self.freed:
+            raise RuntimeError(FREED)
         saved = self.saved[name]
         if isinstance(saved, tuple):
             return tuple(None if each is None else each.unpack(self) for each in saved)
