@@ -24,6 +24,7 @@ from fakel.autograd import (
     no_grad,
     set_grad_enabled,
 )
+from fakel.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from fakel.compat import load_ipython_extension, unload_ipython_extension, version
 from fakel.compat.version import __version__
 from fakel.ops import return_types
@@ -91,6 +92,8 @@ __all__ = [
     "iinfo",
     "inf",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "layout",

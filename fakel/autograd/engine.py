@@ -8,7 +8,7 @@ from typing import Any
 
 from fakel.autograd.anomaly import anomaly, warn_with_forward_stack
 from fakel.autograd.modes import set_grad_enabled, state
-from fakel.autograd.tape import FREED, Backward
+from fakel.autograd.tape import Backward, Pullback, attach
 from fakel.graph import begin_backward
 from fakel.tensor import Tensor
 
@@ -157,8 +157,6 @@ def call_tensor_hooks(hooks: dict[int, Any], grad: Tensor) -> Tensor:
 def _pull_back(
     node: Backward, grads: list[Tensor | None], keep_graph: bool
 ) -> Sequence[Tensor | None]:
-    if node.freed:
-        raise RuntimeError(FREED)
     try:
         results = node.pullback(tuple(grads))
     except Exception:
@@ -208,11 +206,19 @@ def accumulate_into(tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
     """Adds a gradient to ``tensor.grad``, in place when the gradient's own graph is not recorded."""
     known = tensor._grad
     if known is None:
-        tensor._grad = grad if create_graph and state.enabled else _of_its_own(grad)
+        tensor._grad = _copied(grad) if create_graph and state.enabled else _of_its_own(grad)
     elif create_graph:
         tensor._grad = known + grad  # type: ignore[operator]
     else:
         known.add_(grad)  # type: ignore[attr-defined]
+
+
+def _copied(grad: Tensor) -> Tensor:
+    """A copy that leads back to the gradient."""
+    copy = _of_its_own(grad)
+    if grad.requires_grad:
+        attach(copy, Pullback.titled("CopyBackwards")(grad, lambda grad: grad))
+    return copy
 
 
 def _of_its_own(grad: Tensor) -> Tensor:
@@ -222,4 +228,4 @@ def _of_its_own(grad: Tensor) -> Tensor:
         if alias._shape != grad._shape:
             raise AssertionError("a contiguous tensor reads as a node of its own shape")
         return alias
-    return grad.clone()  # type: ignore[attr-defined, no-any-return]
+    return grad.detach().clone()  # type: ignore[attr-defined, no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,8 @@ class _FunctionBackward(Backward):
     def __init__(
         self, cls: type[Function], context: FunctionCtx, inputs: list[Tensor | None]
     ) -> None:
-        super().__init__(cls.__name__ + "Backward", inputs)
+        super().__init__(inputs)
+        self.shapes = [None if tensor is None else tensor._shape for tensor in inputs]
         self.function = cls
         self.context = context
         self.returned: list[Any] = []  # what `forward` returned: (tied to this node, shape, dtype)
@@ -85,17 +87,34 @@ class _FunctionBackward(Backward):
         count = len(self.edges)
         if len(results) > count and any(extra is not None for extra in results[count:]):
             raise RuntimeError(
-                f"function {self.title} returned an incorrect number of gradients (expected "
+                f"function {self.name()} returned an incorrect number of gradients (expected "
                 f"{count}, "
                 f"got {len(results)})"
             )
         if len(results) < count:
             raise RuntimeError(
-                f"function {self.title} returned an incorrect number of gradients (expected "
+                f"function {self.name()} returned an incorrect number of gradients (expected "
                 f"{count}, "
                 f"got {len(results)})"
             )
-        return tuple(results[:count])
+        return tuple(
+            None if grad is None or edge is None else self._fit(grad, shape, position)
+            for position, (grad, edge, shape) in enumerate(
+                zip(results[:count], self.edges, self.shapes, strict=True)
+            )
+        )
+
+    def _fit(self, grad: Tensor, shape: Any, position: int) -> Tensor:
+        """The gradient in the shape of its input, summed where that broadcasts to it."""
+        if grad._shape == shape:
+            return grad
+        try:
+            return grad.sum_to_size(shape)  # type: ignore[attr-defined, no-any-return]
+        except RuntimeError:
+            raise RuntimeError(
+                f"Function {self.name()} returned an invalid gradient at index {position} - got "
+                f"{list(grad._shape)} but expected shape compatible with {list(shape)}"
+            ) from None
 
     def free(self) -> None:
         super().free()
@@ -110,6 +129,22 @@ class Function:
     ``setup_context(ctx, inputs, output)``) and ``backward(ctx, *grads)``, and are called with
     ``apply``.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
+            "you should invoke them on the class itself. Instantiating an autograd function will raise an "
+            "error in a future version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
+            "autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -139,7 +174,9 @@ class Function:
         inputs = [arg if isinstance(arg, Tensor) else None for arg in args]
         context.needs_input_grad = tuple(t is not None and t.requires_grad for t in inputs)
         tracked = state.enabled and any(context.needs_input_grad)
-        node = _FunctionBackward(cls, context, inputs) if tracked else None
+        node = None
+        if tracked:
+            node = _FunctionBackward.titled(cls.__name__ + "Backward")(cls, context, inputs)
         with no_grad():
             if cls.setup_context is Function.setup_context:
                 output = cls.forward(context, *args)
@@ -181,9 +218,9 @@ def _same(tensor: Tensor | None, outputs: Any, results: list[Any]) -> Tensor | N
 def _tie(
     value: Tensor, node: Backward, context: FunctionCtx, inputs: list[Tensor | None]
 ) -> Tensor:
-    if any(value is t for t in context._non_differentiable):
-        return value
-    if not (value.is_floating_point() or value.is_complex()):
+    plain = any(value is t for t in context._non_differentiable)
+    if plain or not (value.is_floating_point() or value.is_complex()):
+        node.outputs.append((value._shape, value.dtype))
         return value
     dirty = any(value is t for t in context._dirty)
     if not dirty and any(value is t for t in inputs):
@@ -220,4 +257,4 @@ class _Refuse(Backward):
 
 def _refusing(tensor: Tensor) -> Tensor:
     alias = tensor._alias()
-    return attach(alias, _Refuse("DelayedErrorBackward", ()))
+    return attach(alias, _Refuse.titled("DelayedErrorBackward")(()))

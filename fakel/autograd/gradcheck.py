@@ -130,7 +130,7 @@ def gradcheck(
     sources = _differentiable(arguments)
     if not sources:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the "
+            "gradcheck expects at least one input tensor to require gradient, but none of "
             "them have "
             "requires_grad=True."
         )

@@ -36,7 +36,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
     node = self._backward_node()
     if node is None:
         return RemovableHandle(_leaf_hooks(self).before, hook)
-    return RemovableHandle(node.tensor_hooks.setdefault(self._output_index, {}), hook)
+    return RemovableHandle(node.own("tensor_hooks").setdefault(self._output_index, {}), hook)
 
 
 def register_post_accumulate_grad_hook(
@@ -66,7 +66,7 @@ def retain_grad(self: Tensor) -> None:
     if node is None or self._retains_grad:
         return
     self._retains_grad = True
-    node.retained[self._output_index] = weakref.ref(self)
+    node.own("retained")[self._output_index] = weakref.ref(self)
 
 
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:

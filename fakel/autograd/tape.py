@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import re
 import traceback
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Self
 
 from fakel.autograd.anomaly import anomaly
 from fakel.tensor import Storage, Tensor
@@ -75,12 +78,11 @@ class SavedTensor:
         return tensor
 
     def _overwritten(self, tensor: Tensor, owner: Backward) -> str:
-        made_by = owner if self.is_result else tensor._grad_fn
-        which = (
-            f", which is output {self.output_index} of {made_by.name()},"
-            if made_by is not None
-            else ""
-        )
+        made_by = owner if self.is_result else tensor._backward_node()
+        which = ""
+        if made_by is not None:
+            operation = re.sub(r"Backward\d*$", "", made_by.name())
+            which = f", which is output {self.output_index} of {operation},"
         kind = f"torch.{tensor.dtype.letter}Tensor"
         hint = (
             "Hint: the backtrace further above shows the operation that failed to compute its "
@@ -88,7 +90,8 @@ class SavedTensor:
             "The variable in question was changed in there or anywhere later. Good luck!"
             if anomaly.enabled
             else "Hint: enable anomaly detection to find the operation that failed to compute its "
-            "gradient, with torch.autograd.set_detect_anomaly(True)."
+            "gradient, with torch.autograd.set_detect_anomaly(True, "
+            "check_nan=False)."
         )
         return (
             "one of the variables needed for gradient computation has been modified by an inplace "
@@ -106,20 +109,27 @@ class Backward:
     """The record of one operation: turns gradients of its outputs into gradients of its inputs.
 
     ``edges`` leads to where each input came from: a leaf tensor, a pair of another backward node and
-    the index of its output, or None. Subclasses implement ``pullback``.
+    the index of its output, or None. Subclasses implement ``pullback``; ``titled`` gives them the names
+    that PyTorch's nodes have.
     """
 
-    def __init__(self, title: str, inputs: Iterable[Tensor | None]) -> None:
-        self.title = title
+    # made when the first one is registered, so that a node costs little
+    hooks: Mapping[int, Callable[..., Any]] = MappingProxyType({})
+    prehooks: Mapping[int, Callable[..., Any]] = MappingProxyType({})
+    tensor_hooks: Mapping[int, dict[int, Callable[[Tensor], Any]]] = MappingProxyType({})
+    retained: Mapping[int, Any] = MappingProxyType({})
+
+    @classmethod
+    @functools.cache
+    def titled(cls, title: str) -> type[Self]:
+        """The subclass whose nodes are called ``title``."""
+        return type(title, (cls,), {})
+
+    def __init__(self, inputs: Iterable[Tensor | None]) -> None:
         self.sequence = next(_sequence)
         self.edges = [edge_of(tensor) for tensor in inputs]
         self.outputs: list[tuple[Any, Any]] = []  # (shape, dtype) of each output
         self.freed = False
-        self.metadata: dict[Any, Any] = {}
-        self.hooks: dict[int, Callable[..., Any]] = {}
-        self.prehooks: dict[int, Callable[..., Any]] = {}
-        self.tensor_hooks: dict[int, dict[int, Callable[[Tensor], Any]]] = {}
-        self.retained: dict[int, Any] = {}
         self.stack = traceback.format_stack()[:-3] if anomaly.enabled else None
 
     def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
@@ -132,7 +142,16 @@ class Backward:
 
     def name(self) -> str:
         """PyTorch's name of the node, "MulBackward0"."""
-        return self.title
+        return type(self).__name__
+
+    @functools.cached_property
+    def metadata(self) -> dict[Any, Any]:
+        """Room for whatever a program wants to note."""
+        return {}
+
+    def own(self, table: str) -> Any:
+        """One of the tables of hooks, made if it is not there yet."""
+        return self.__dict__.setdefault(table, {})
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -150,14 +169,14 @@ class Backward:
         """Calls ``hook(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces the
         inputs' gradients.
         """
-        return RemovableHandle(self.hooks, hook)
+        return RemovableHandle(self.own("hooks"), hook)
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls ``hook(grad_outputs)`` before this node runs; what it returns replaces them."""
-        return RemovableHandle(self.prehooks, hook)
+        return RemovableHandle(self.own("prehooks"), hook)
 
     def __repr__(self) -> str:
-        return f"<{self.title} object at {hex(id(self))}>"
+        return f"<{self.name()} object at {hex(id(self))}>"
 
 
 class AccumulateGrad:
@@ -220,8 +239,8 @@ class Pullback(Backward):
     The function holds only shapes and numbers, so there is nothing to free.
     """
 
-    def __init__(self, title: str, input: Tensor, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(title, (input,))
+    def __init__(self, input: Tensor, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__((input,))
         self.function = function
 
     def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:

@@ -32,6 +32,7 @@ _FAMILIES = (
     "histograms",
     "sorting",
     "creation",
+    "interchange",
     "grids",
     "windows",
     "legacy",

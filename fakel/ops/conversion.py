@@ -200,7 +200,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
             ) from None
     if state.enabled and source.requires_grad:
         source = clone(source)
-    store(self, source)
+    store(self, source, "CopyBackwards")
     return self
 
 

@@ -131,6 +131,7 @@ def unary(
     inplace: bool = True,
     namespace: str = "",
     refuses: Sequence[str] = (),
+    kernel: str = "",
     documentation: str = "",
     backward_name: str | None = None,
 ) -> Callable[..., Any]:
@@ -141,6 +142,7 @@ def unary(
         dtype: of the result: "same", "float" (integers give the default dtype), "bool", "real" (of
             a complex tensor, its parts' dtype).
         refuses: kinds of input that are errors: "bool", "complex", "float".
+        kernel: what the error calls the operator.
         documentation: the formula.
     """
     node = Primitive(name, _taking_input(meaning), backward_name)
@@ -154,7 +156,7 @@ def unary(
             )
         kind = input._storage.dtype
         if refuses:
-            _refuse(name, kind, refuses)
+            _refuse(kernel or f"{name}_cpu", kind, refuses)
         if dtype == "float" and not (kind.is_floating_point or kind.is_complex):
             input = input.to(get_default_dtype())  # type: ignore[attr-defined]
             kind = input._storage.dtype
@@ -172,13 +174,13 @@ def _taking_input(meaning: Callable[..., Any]) -> Callable[..., Any]:
     return lambda input: meaning(input)
 
 
-def _refuse(name: str, kind: Any, refuses: Sequence[str]) -> None:
+def _refuse(kernel: str, kind: Any, refuses: Sequence[str]) -> None:
     if "bool" in refuses and kind is dtypes.bool_:
-        raise RuntimeError(f"\"{name}\" not implemented for 'Bool'")
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
     if "complex" in refuses and kind.is_complex:
-        raise RuntimeError(f"\"{name}\" not implemented for '{kind.letter}'")
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind.letter}'")
     if "float" in refuses and (kind.is_floating_point or kind.is_complex):
-        raise RuntimeError(f"\"{name}\" not implemented for '{kind.letter}'")
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind.letter}'")
 
 
 _RESULT: dict[str, Callable[[Any], Any]] = {
@@ -199,6 +201,7 @@ def binary(
     inplace: bool = True,
     namespace: str = "",
     refuses: Sequence[str] = (),
+    kernel: str = "",
     documentation: str = "",
     backward_name: str | None = None,
 ) -> Callable[..., Any]:
@@ -213,7 +216,7 @@ def binary(
     def declared(input: Any, other: Any) -> Tensor:
         first, second = operands(name, input, other, floating=dtype == "float")
         if refuses:
-            _refuse(name, first._storage.dtype, refuses)
+            _refuse(kernel or f"{name}_cpu", first._storage.dtype, refuses)
         shape = (
             first._shape
             if first._shape == second._shape

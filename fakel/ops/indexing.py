@@ -19,6 +19,12 @@ _INVALID = (
 )
 
 
+_ZERO_DIM = (
+    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+    "convert a 0-dim tensor to a number"
+)
+
+
 def _place(arrays: tuple[np.ndarray, ...], dims: tuple[int, ...], ndim: int) -> tuple[Any, ...]:
     """A NumPy index that applies the arrays to the given dimensions."""
     index: list[Any] = [slice(None)] * ndim
@@ -27,8 +33,8 @@ def _place(arrays: tuple[np.ndarray, ...], dims: tuple[int, ...], ndim: int) -> 
     return tuple(index)
 
 
-def check_range(array: np.ndarray, size: int, dim: int) -> None:
-    """Refuses index values outside of a dimension.
+def check_range(array: np.ndarray, size: int, position: int) -> None:
+    """Refuses index values outside of a dimension, which the message counts among indexed ones.
 
     Raises:
         IndexError: as PyTorch words it.
@@ -38,12 +44,14 @@ def check_range(array: np.ndarray, size: int, dim: int) -> None:
     lowest, highest = int(array.min()), int(array.max())
     wrong = lowest if lowest < -size else highest if highest >= size else None
     if wrong is not None:
-        raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+        raise IndexError(
+            f"index {wrong} is out of bounds for dimension {position} with size {size}"
+        )
 
 
 def _check(input: np.ndarray, indices: tuple[np.ndarray, ...], dims: tuple[int, ...]) -> None:
-    for dim, array in zip(dims, indices, strict=True):
-        check_range(array, input.shape[dim], dim)
+    for position, (dim, array) in enumerate(zip(dims, indices, strict=True)):
+        check_range(array, input.shape[dim], position)
 
 
 @primitive("index")
@@ -95,10 +103,10 @@ def index_with(input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]
 
 def _check_known(input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]) -> None:
     """Checks indices that are computed already, so that mistakes raise at the user's line."""
-    for tensor, dim in zip(indices, dims, strict=True):
+    for position, (tensor, dim) in enumerate(zip(indices, dims, strict=True)):
         array = tensor._storage.node.value
         if array is not None:
-            check_range(array, input._shape[dim], dim)
+            check_range(array, input._shape[dim], position)
 
 
 def _indexed_shape(
@@ -140,6 +148,9 @@ def _as_index(item: Any) -> Tensor:
 def _expand_items(self: Tensor, key: Any) -> list[Any]:
     """The key as a list with an item for each dimension: Ellipsis becomes full slices."""
     items = list(key) if isinstance(key, tuple) else [key]
+    if not self.ndim and len(items) == 1 and hasattr(items[0], "__index__"):
+        if not isinstance(items[0], (bool, Tensor, np.ndarray)):
+            raise IndexError(_ZERO_DIM)
     used = 0
     for item in items:
         if item is None or item is Ellipsis or isinstance(item, bool):
@@ -215,7 +226,9 @@ def _split(self: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
         elif hasattr(item, "__index__"):
             view = _selected(view, dim, item.__index__())
         else:
-            raise TypeError(_INVALID.format(type(item).__name__))
+            if isinstance(item, str):
+                raise TypeError("new(): invalid data type 'str'")
+            raise IndexError(_INVALID.format(type(item).__name__))
     return view, advanced
 
 
@@ -269,13 +282,15 @@ def __setitem__(self: Tensor, key: Any, value: Any) -> None:
             return
     view, advanced = _split(self, key)
     if not isinstance(value, Tensor):
-        if isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "__array__"):
-            value = Tensor._from_array(np.array(value, self.dtype.compute), self.dtype)
-        else:
-            value = scalar(value, self.dtype)
+        if not isinstance(value, (bool, int, float, complex, np.generic)):
+            kind = "numpy." * isinstance(value, np.ndarray) + type(value).__name__
+            raise TypeError(f"can't assign a {kind} to a {self.type()}")
+        value = scalar(value, self.dtype)
     if not advanced:
         if view._shape != value._shape:
             value = _without_leading_ones(value, view.ndim)
+        if value._shape != view._shape:
+            value = value.expand(view._shape)
         view.copy_(value)
         return
     _put(view, value, tuple(t for _, t in advanced), tuple(d for d, _ in advanced), False)
@@ -292,7 +307,7 @@ def _put(
 ) -> Tensor:
     _check_known(view, indices, dims)
     shape = _indexed_shape(view, indices, dims)
-    value = _without_leading_ones(cast(value, view.dtype), len(shape))
+    value = _without_leading_ones(value, len(shape))
     try:
         fits = broadcast_shapes(value._shape, shape) == tuple(shape)
     except RuntimeError:
@@ -303,6 +318,9 @@ def _put(
             "indexing "
             f"result of shape {list(shape)}"
         )
+    if value.ndim and value.dtype is not view.dtype:
+        raise RuntimeError(_dtypes_differ(view, value))
+    value = cast(value, view.dtype)
     return write_in_place(
         "index_put_",
         view,
@@ -332,6 +350,13 @@ def _for_put(input: Tensor, indices: Any) -> tuple[tuple[Tensor, ...], tuple[int
     return tuple(t for _, t in found), tuple(d for d, _ in found)
 
 
+def _dtypes_differ(destination: Tensor, source: Tensor) -> str:
+    return (
+        "Index put requires the source and destination dtypes match, got "
+        f"{destination.dtype.letter} for the destination and {source.dtype.letter} for the source."
+    )
+
+
 @method
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """Writes ``values`` at index tensors, one for each of the first dimensions.
@@ -340,10 +365,7 @@ def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
         accumulate: add to what is there instead of replacing it.
     """
     if values.dtype is not self.dtype:
-        raise RuntimeError(
-            "Index put requires the source and destination dtypes match, got "
-            f"{self.dtype.letter} for the destination and {values.dtype.letter} for the source."
-        )
+        raise RuntimeError(_dtypes_differ(self, values))
     tensors, dims = _for_put(self, indices)
     return _put(self, values, tensors, dims, accumulate)
 

@@ -25,6 +25,10 @@ def check_writable(tensor: Tensor) -> None:
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
         base = tensor._base
+        if tensor._origin is not None and tensor.requires_grad | (
+            base is not None and base.requires_grad
+        ):
+            raise RuntimeError(_refusal(*tensor._origin))
         if base is not None and base._requires_grad and base._grad_fn is None:
             raise RuntimeError(
                 "a view of a leaf Variable that requires grad is being used in an in-place "
@@ -46,6 +50,21 @@ def check_writable(tensor: Tensor) -> None:
             "single "
             "memory location. Please clone() the tensor before performing the operation."
         )
+
+
+def _refusal(maker: str, index: int) -> str:
+    if maker == "no_grad":
+        return (
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
+            "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
+            "code by moving both the view and the inplace either both inside the no_grad block (if you "
+            "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+        )
+    return (
+        f"Output {index} of {maker} is a view and is being modified inplace. This view is the output of a "
+        "function that returns multiple views. Such functions do not allow the output views to be modified "
+        "inplace. You should replace the inplace operation by an out-of-place one."
+    )
 
 
 def write_in_place(
@@ -88,27 +107,31 @@ def before(tensor: Tensor) -> Tensor:
     return earlier
 
 
-def store(tensor: Tensor, result: Tensor) -> None:
-    """Makes ``result`` (same shape and dtype) the new value of ``tensor``, and its history."""
+def store(tensor: Tensor, result: Tensor, title: str = "FillBackward0") -> None:
+    """Makes ``result`` (same shape and dtype) the new value of ``tensor``, and its history.
+
+    Args:
+        title: the name of the backward node when the result has no history.
+    """
     node = result._node()
     if node.operator is VIEW:
         node = record(COPY, (node,), {}, node.shape, node.dtype)
     tensor._assign(node)
-    if not (state.enabled and result.requires_grad):
-        if state.enabled and tensor._base is None and tensor._grad_fn is not None:
-            # overwritten by something without history
-            tensor._grad_fn = None
-            tensor._output_index = 0
-        elif state.enabled and tensor._base is not None and tensor._base.requires_grad:
-            _rebase_view(tensor, result)
+    if not state.enabled:
         return
+    if not result.requires_grad:
+        if not tensor.requires_grad and (tensor._base is None or not tensor._base.requires_grad):
+            return
+        # what was there has a history, of which nothing counts any longer
+        earlier, result = tensor, result.detach()
+        attach(result, _Overwritten.titled(title)((earlier,)))
     if tensor._base is not None:
         _rebase_view(tensor, result)
         return
     history = result._backward_node()
     if history is None:
         # the result is itself a leaf that requires a gradient
-        history = _Identity("CopyBackwards", (result,))
+        history = _Identity.titled("CopyBackwards")((result,))
         history.outputs.append((tensor._shape, tensor._storage.dtype))
         tensor._output_index = 0
     else:
@@ -117,6 +140,11 @@ def store(tensor: Tensor, result: Tensor) -> None:
             history.move_results(result._storage, tensor._storage)
     tensor._grad_fn = history
     tensor._generation += 1
+
+
+class _Overwritten(Backward):
+    def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        return (None if grads[0] is None else Tensor._zeros(grads[0]._shape, grads[0].dtype),)
 
 
 class _Identity(Backward):
@@ -130,7 +158,7 @@ class _CopySlices(Backward):
     """
 
     def __init__(self, base: Tensor, written: Tensor, replay: Callable[[Tensor], Tensor]) -> None:
-        super().__init__("CopySlices", (base, written))
+        super().__init__((base, written))
         self.replay = replay
 
     def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
@@ -149,7 +177,7 @@ class _CopySlices(Backward):
 def _rebase_view(view: Tensor, result: Tensor) -> None:
     base, replay = view._base, view._replay
     assert base is not None and replay is not None
-    attach_to = _CopySlices(base, result, replay)
+    attach_to = _CopySlices.titled("CopySlices")(base, result, replay)
     attach(base, attach_to)
     base._generation += 1
 

@@ -66,18 +66,8 @@ def _same_dtype(name: str, *tensors: Tensor) -> None:
             next(t.dtype for t in tensors if t.dtype is not tensors[0].dtype),
         )
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_cpp(first)} != {_cpp(second)}"
+            f"expected m1 and m2 to have the same dtype, but got: {first.c_name} != {second.c_name}"
         )
-
-
-def _cpp(kind: Any) -> str:
-    names = {
-        "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
-        "int64": "long", "int32": "int", "int16": "short", "int8": ("signed "
-                                                                   "char"), "uint8": "unsigned char",
-        "bool": "bool", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
-    }  # fmt: skip
-    return names.get(kind.name, kind.name)
 
 
 def _require(name: str, *arguments: tuple[str, Any]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from fakel.autograd.modes import state
+from fakel.autograd.modes import enable_grad, state
 from fakel.autograd.tape import Pullback, attach
 from fakel.tensor import Tensor
 
@@ -38,6 +39,30 @@ def make_view(
         view._replay = lambda other: replay(first(other))
     view._generation = view._base._generation
     if state.enabled and input.requires_grad:
-        attach(view, Pullback(title, input, pullback))
+        attach(view, Pullback.titled(title)(input, pullback))
         view._generation = view._base._generation
+    elif not state.enabled and view._base.requires_grad:
+        view._origin = ("no_grad", 0)
     return view
+
+
+def _history_from_base(self: Tensor) -> tuple[Any, int]:
+    """The backward node of a view whose base was changed in place since: that of the same view of the
+    base as it is now.
+    """
+    assert self._base is not None and self._replay is not None
+    with enable_grad():
+        view = self._replay(self._base)
+    node = view._grad_fn
+    node.__class__ = Pullback.titled("AsStridedBackward0")
+    return node, view._output_index
+
+
+Tensor._history_from_base = _history_from_base  # type: ignore[attr-defined]
+
+
+def made_together(views: tuple[Tensor, ...], maker: str) -> tuple[Tensor, ...]:
+    """Notes that these views of one tensor were made at once, which forbids writing into them."""
+    for index, view in enumerate(views):
+        view._origin = (maker, index)
+    return views

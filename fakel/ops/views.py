@@ -8,7 +8,7 @@ from typing import Any
 from fakel.ops.declare import method, operator, wrap_dim
 from fakel.ops.embed import embed_diagonal, embed_slice, fold_windows, unstride
 from fakel.ops.reinterpret import view_dtype
-from fakel.ops.viewing import make_view
+from fakel.ops.viewing import made_together, make_view
 from fakel.tensor import Size, Tensor
 from fakel.tensor.size import contiguous_strides, strides_for_view
 
@@ -472,7 +472,7 @@ def slice_view(
     dim = wrap_dim(dim, input.ndim)
     shape, strides = tuple(input._shape), input.stride()
     if step <= 0:
-        raise ValueError("step must be greater than zero")
+        raise ValueError("step must be greater than zero" if step else "slice step cannot be zero")
     first, last, _ = slice(start, end).indices(shape[dim])
     length = max(0, -(-(last - first) // step))
     new_shape = (*shape[:dim], length, *shape[dim + 1 :])
@@ -516,7 +516,9 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if not input.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap_dim(dim, input.ndim)
-    return tuple(input.select(dim, index) for index in range(input._shape[dim]))
+    return made_together(
+        tuple(input.select(dim, index) for index in range(input._shape[dim])), "Unbind"
+    )
 
 
 @operator(out=False)
@@ -550,7 +552,8 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     for section in sections:
         pieces.append(slice_view(tensor, dim, start, start + section))
         start += section
-    return tuple(pieces)
+    maker = "SplitWithSizes" if isinstance(split_size_or_sections, (tuple, list)) else "Split"
+    return made_together(tuple(pieces), maker)
 
 
 @operator(out=False)

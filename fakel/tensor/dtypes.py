@@ -44,6 +44,11 @@ class dtype:
     def __deepcopy__(self, memo: dict[int, Any]) -> dtype:
         return self
 
+    @property
+    def c_name(self) -> str:
+        """The name of the C++ type, which some of PyTorch's messages use."""
+        return _C_NAMES.get(self.name, self.name)
+
     def to_real(self) -> dtype:
         """The real dtype of a complex number's parts; a real dtype itself."""
         return {complex64: float32, complex128: float64}.get(self, self)
@@ -54,6 +59,21 @@ class dtype:
             return self
         return complex128 if self is float64 else complex64
 
+
+_C_NAMES = {
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
 
 # name, in memory, in meanings, the name that error messages use ("Float", "Long")
 uint8 = dtype("uint8", "u1", "u1", "Byte")

@@ -90,7 +90,6 @@ class Storage:
 
     def replace(self, node: Node) -> None:
         """Makes ``node`` the value of the whole buffer."""
-        self.version += 1
         if self.shared:
             np.copyto(self.node.value, np.reshape(computed(node), self.node.value.shape))
         else:

@@ -16,6 +16,8 @@ from fakel.interpreter import narrow, widen
 from fakel.tensor import dtypes
 from fakel.tensor.device import CPU, device
 from fakel.tensor.dtypes import dtype
+from fakel.tensor.formats import Layout
+from fakel.tensor.formats import strided as strided_layout
 from fakel.tensor.printing import tensor_repr
 from fakel.tensor.size import Size, contiguous_strides, is_contiguous
 from fakel.tensor.storage import Storage
@@ -49,6 +51,8 @@ class Tensor:
     _output_index = 0  # which of that node's outputs this tensor is
     _base: Tensor | None = None  # the tensor that this one is a differentiable view of
     _replay: Callable[[Tensor], Tensor] | None = None  # takes the base to this view
+    _counts_writes = True  # False for ``data``: autograd does not see what is written through it
+    _origin: tuple[str, int] | None = None  # ("Split", 1): one of several views made at once
     _generation = 0  # counts the in-place operations on a base; on a view, those it has seen
     _hooks: Any = None
     _retains_grad = False
@@ -145,6 +149,8 @@ class Tensor:
             alias._strides = self._strides
         if self._offset:
             alias._offset = self._offset
+        if not self._counts_writes:
+            alias._counts_writes = False
         return alias
 
     def _strided_alias(
@@ -158,6 +164,8 @@ class Tensor:
             alias._strides = strides
         if offset:
             alias._offset = offset
+        if not self._counts_writes:
+            alias._counts_writes = False
         return alias
 
     def _take(self, other: Tensor) -> None:
@@ -198,16 +206,17 @@ class Tensor:
         storage = self._storage
         if self._strides is None and self._shape.numel() == storage.length:
             storage.replace(node)
+            storage.version += self._counts_writes
             return
         if storage.shared:
             value = computed(node)
             strided(storage.node.value, self._shape, self.stride(), self._offset)[...] = value
-            storage.version += 1
+            storage.version += self._counts_writes
             return
         old = storage.node
         storage.node = None  # type: ignore[assignment]
         storage.node = record(WRITE, (old, node), self._geometry(), old.shape, storage.dtype)
-        storage.version += 1
+        storage.version += self._counts_writes
 
     # ---------------------------------------------------------------- geometry
 
@@ -290,6 +299,11 @@ class Tensor:
         """Where the tensor is: always the CPU."""
         return CPU
 
+    @property
+    def layout(self) -> Layout:
+        """``torch.strided``, the only layout."""
+        return strided_layout
+
     def get_device(self) -> int:
         """-1: the CPU."""
         return -1
@@ -334,10 +348,7 @@ class Tensor:
         if base is not None and base._generation != self._generation:
             self._generation = base._generation
             if base.requires_grad:
-                assert self._replay is not None
-                view = self._replay(base)
-                self._grad_fn = view._grad_fn
-                self._output_index = view._output_index
+                self._grad_fn, self._output_index = self._history_from_base()  # type: ignore[attr-defined]
         return self._grad_fn
 
     @property
@@ -377,16 +388,20 @@ class Tensor:
                 )
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
-            if value.dtype is not self.dtype:
-                raise RuntimeError(
-                    f"assigned grad has data of a different type: expected "
-                    f"torch.{self.dtype.letter}Tensor, got torch.{value.dtype.letter}Tensor"
-                )
             if value._shape != self._shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: expected {list(self._shape)}, "
-                    "got "
-                    f"{list(value._shape)}"
+                    f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size "
+                    f"'{list(self._shape)}'. Please ensure that the gradient and the tensor are the same "
+                    "size"
+                )
+            if value.dtype is not self.dtype:
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a tensor with "
+                    f"grad_dtype '{self.dtype.letter}'. The gradient must match the tensor's grad_dtype "
+                    "(defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a "
+                    "specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the "
+                    "dtypes of a tensor and its gradient may break downstream systems that assume they "
+                    "match."
                 )
         self._grad = value
 
@@ -401,7 +416,9 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same values outside of the autograd graph; writing to it is not tracked."""
-        return self._alias()
+        alias = self._alias()
+        alias._counts_writes = False
+        return alias
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -466,10 +483,21 @@ class Tensor:
         return int(self.item())
 
     def __float__(self) -> float:
+        self._warn_of_lost_gradient()
         return float(self.item())
 
     def __complex__(self) -> complex:
+        self._warn_of_lost_gradient()
         return complex(self.item())
+
+    def _warn_of_lost_gradient(self) -> None:
+        if self.requires_grad:
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                "Consider using tensor.detach() first.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def __index__(self) -> int:
         if self.numel() != 1 or self.dtype.is_floating_point or self.dtype.is_complex:

@@ -71,6 +71,8 @@ from tests.support.package import package
         print(torch.from_numpy(a.T).stride())
     """,
     array_protocol="""
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy's, about PyTorch's own methods
         x = torch.arange(4.0)
         print(np.asarray(x).dtype, np.array(x, dtype=np.float64), np.sin(x))
         print(type(np.add(x, 1)).__name__, type(x + np.ones(4, dtype=np.float32)).__name__)
