@@ -21,9 +21,7 @@ __all__ = [
 def _leaf(cls, data, requires_grad):
     """A tensor of class ``cls`` on the memory of ``data``, outside of the autograd graph."""
     if requires_grad and not (data.is_floating_point() or data.is_complex()):
-        raise RuntimeError(
-            "Only Tensors of floating point and complex dtype can require gradients"
-        )
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     leaf = data._alias(cls)
     leaf.requires_grad = requires_grad
     return leaf

@@ -111,9 +111,7 @@ class Hardtanh(_Activation):
 
     _shown = ("min_val", "max_val")
 
-    def __init__(
-        self, min_val=-1.0, max_val=1.0, inplace=False, min_value=None, max_value=None
-    ):
+    def __init__(self, min_val=-1.0, max_val=1.0, inplace=False, min_value=None, max_value=None):
         super().__init__()
         self.min_val = min_val if min_value is None else _renamed("min_value", min_value)
         self.max_val = max_val if max_value is None else _renamed("max_value", max_value)

@@ -1,4 +1,4 @@
-"""Hooks of modules: their registration, per module and for all modules, and a call that runs them."""
+"""Hooks of modules: registered per module or for all modules, and a call that runs them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MIXED_BACKWARD_HOOKS = (
 
 
 class RemovableHandle:
-    """What registering a hook returns: ``remove()`` (or leaving a ``with`` block) unregisters it."""
+    """What registering a hook returns: ``remove()``, or leaving a ``with``, unregisters it."""
 
     next_id = 0
 
@@ -101,7 +101,7 @@ def register_module_full_backward_hook(hook):
 
 
 def register_module_backward_hook(hook):
-    """Like :func:`register_module_full_backward_hook`, for the last function of each module only."""
+    """Like :func:`register_module_full_backward_hook`, for each module's last function only."""
     _set_global_backward_kind(full=False)
     return _register(_global_backward_hooks, hook)
 
@@ -275,7 +275,7 @@ class _Call:
             self.result = changed
 
     def run_hooks_that_are_always_called(self):
-        """After an error: run the hooks that asked for it, and turn their own errors to warnings."""
+        """After an error: run the hooks that asked for it; their own errors become warnings."""
         groups = (
             ("global module", _global_forward_hooks, _global_forward_hooks_always_called),
             ("module", self.module._forward_hooks, self.module._forward_hooks_always_called),

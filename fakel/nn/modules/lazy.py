@@ -27,7 +27,9 @@ class LazyModuleMixin:
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         persistent = (
-            item for item in self._buffers.items() if item[0] not in self._non_persistent_buffers_set
+            item
+            for item in self._buffers.items()
+            if item[0] not in self._non_persistent_buffers_set
         )
         for name, value in chain(self._parameters.items(), persistent):
             if value is not None:

@@ -287,9 +287,7 @@ class RNNBase(Module):
 
 def _check_type(name, value, kind):
     if not isinstance(value, kind):
-        raise TypeError(
-            f"{name} should be of type {kind.__name__}, got: {type(value).__name__}"
-        )
+        raise TypeError(f"{name} should be of type {kind.__name__}, got: {type(value).__name__}")
 
 
 def _zeros_like_input(input, shape):

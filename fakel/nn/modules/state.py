@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
-
-import warnings
 
 from fakel.autograd import no_grad
 from fakel.nn.modules.hooks import _register
@@ -85,7 +84,7 @@ class ModuleState:
         return _register(self._state_dict_pre_hooks, hook)
 
     def _register_load_state_dict_pre_hook(self, hook, with_module=False):
-        """Like :meth:`register_load_state_dict_pre_hook`; the module is passed only if asked for."""
+        """Like :meth:`register_load_state_dict_pre_hook`, passing the module only if asked."""
         return _register(
             self._load_state_dict_pre_hooks, _LoadHook(hook, self if with_module else None)
         )
@@ -96,7 +95,7 @@ class ModuleState:
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def register_load_state_dict_post_hook(self, hook):
-        """Call ``hook(module, incompatible_keys)`` after loading; it may change the keys in place."""
+        """Call ``hook(module, incompatible_keys)`` after loading; it may change the keys."""
         return _register(self._load_state_dict_post_hooks, hook)
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):

@@ -25,7 +25,7 @@ _quadruple = _ntuple(4, "_quadruple")
 
 
 def _reverse_repeat_tuple(values, times):
-    """Reverse ``values`` and repeat each one: (1, 2) twice gives (2, 2, 1, 1), the order of F.pad."""
+    """Reverse ``values`` and repeat each: (1, 2) gives (2, 2, 1, 1), the order of F.pad."""
     return tuple(value for value in reversed(values) for _ in range(times))
 
 

@@ -26,9 +26,7 @@ class DataParallel(Module):
         return self.module(*inputs, **kwargs)
 
 
-def data_parallel(
-    module, inputs, device_ids=None, output_device=None, dim=0, module_kwargs=None
-):
+def data_parallel(module, inputs, device_ids=None, output_device=None, dim=0, module_kwargs=None):
     """Call ``module`` with ``inputs``, as :class:`DataParallel` does."""
     _refuse_devices(device_ids, output_device)
     if not isinstance(inputs, tuple):

@@ -5,6 +5,7 @@ import warnings
 
 from fakel import ops
 from fakel.autograd import no_grad
+from fakel.ops.reduction import vector_norm
 from fakel.tensor import Tensor
 
 __all__ = [
@@ -30,8 +31,8 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     norm_type = float(norm_type)
     if not tensors:
         return ops.tensor(0.0)
-    norms = [ops.linalg.vector_norm(tensor, norm_type) for tensor in tensors]
-    total = ops.linalg.vector_norm(ops.stack(norms), norm_type)
+    norms = [vector_norm(tensor, norm_type) for tensor in tensors]
+    total = vector_norm(ops.stack(norms), norm_type)
     if error_if_nonfinite and not bool(ops.isfinite(total)):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from "

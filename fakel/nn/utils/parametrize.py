@@ -96,7 +96,7 @@ class ParametrizationList(ModuleList):
                 _register(self, f"original{position}", tensor)
         if not unsafe:
             _check_result(
-                self(), shape, dtype, ("unparametrized", "parametrized"), "unless `unsafe`"
+                self(), shape, dtype, ("unparametrized ", "parametrized "), "unless `unsafe`"
             )
 
     def _inverse_where_there_is_one(self, original):
@@ -124,8 +124,7 @@ class ParametrizationList(ModuleList):
             for module in reversed(self):
                 if not hasattr(module, "right_inverse"):
                     raise RuntimeError(
-                        f"parametrization {type(module).__name__} does not implement "
-                        "right_inverse."
+                        f"parametrization {type(module).__name__} does not implement right_inverse."
                     )
                 value = module.right_inverse(value)
             if self.is_tensor:
@@ -135,9 +134,7 @@ class ParametrizationList(ModuleList):
 
     def _set_single(self, value):
         if not isinstance(value, Tensor):
-            raise ValueError(
-                f"`right_inverse` should return a tensor. Got {type(value).__name__}"
-            )
+            raise ValueError(f"`right_inverse` should return a tensor. Got {type(value).__name__}")
         if value.dtype != self.original.dtype:
             raise ValueError(
                 f"The tensor returned by `right_inverse` has dtype {value.dtype} "
@@ -148,8 +145,7 @@ class ParametrizationList(ModuleList):
     def _set_several(self, values):
         if not isinstance(values, Sequence):
             raise ValueError(
-                "'right_inverse' must return a sequence of tensors. "
-                f"Got {type(values).__name__}."
+                f"'right_inverse' must return a sequence of tensors. Got {type(values).__name__}."
             )
         if len(values) != self.ntensors:
             raise ValueError(
@@ -191,7 +187,7 @@ def _check_result(result, shape, dtype, names, unless):
             raise ValueError(
                 f"Registering a parametrization may not change the {what} of the tensor, "
                 f"{unless} flag is enabled.\n"
-                f"{names[0]} {what}: {before}\n{names[1]} {what}: {after}"
+                f"{names[0]}{what}: {before}\n{names[1]}{what}: {after}"
             )
 
 
@@ -233,7 +229,7 @@ def _check_further(module, name, parametrization):
     """Check a parametrization that is put after others."""
     before = getattr(module, name)
     after = parametrization(before)
-    names = (f"module.{name}", f"parametrization(module.{name})")
+    names = (f"module.{name}.", f"parametrization(module.{name}).")
     _check_result(after, before.shape, before.dtype, names, "unless the `unsafe`")
     if not hasattr(parametrization, "right_inverse"):
         return

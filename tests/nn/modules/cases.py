@@ -207,7 +207,10 @@ CASES = {
     "SoftMarginLoss": [case(inputs=[(3, 4), signs(3, 4)], differentiable=False)],
     "MultiLabelMarginLoss": [case(inputs=[(3, 4), integers(4, 3, 4)])],
     "MultiLabelSoftMarginLoss": [case(inputs=[(3, 4), integers(2, 3, 4)])],
-    "MultiMarginLoss": [case(inputs=[(3, 4), integers(4, 3)]), case(2, 0.5, inputs=[(4,), integers(4)])],
+    "MultiMarginLoss": [
+        case(inputs=[(3, 4), integers(4, 3)]),
+        case(2, 0.5, inputs=[(4,), integers(4)]),
+    ],
     "CosineEmbeddingLoss": [case(0.1, inputs=[(3, 4), (3, 4), signs(3)])],
     "MarginRankingLoss": [case(0.1, inputs=[(3,), (3,), signs(3)])],
     "TripletMarginLoss": [case(inputs=[(3, 4)] * 3), case(0.5, 1, swap=True, inputs=[(3, 4)] * 3)],
@@ -241,7 +244,10 @@ for _dims, _inputs in SPACE.items():
         case(4, 6, 3, inputs=_inputs),
         case(4, 6, 3, 2, 1, 1, 2, False, 2, inputs=_unbatched),
     ]
-    CASES[f"LazyConv{_dims}d"] = [case(6, 3, inputs=_inputs), case(6, 3, 2, 1, bias=False, inputs=_inputs)]
+    CASES[f"LazyConv{_dims}d"] = [
+        case(6, 3, inputs=_inputs),
+        case(6, 3, 2, 1, bias=False, inputs=_inputs),
+    ]
     CASES[f"LazyConvTranspose{_dims}d"] = [case(6, 3, inputs=_inputs)]
     CASES[f"BatchNorm{_dims}d"] = [
         case(4, inputs=_inputs),
@@ -274,7 +280,10 @@ for _dims, _inputs in SPACE.items():
             case(2, inputs=_inputs),
             case((1, 2) * _dims, inputs=_unbatched),
         ]
-    CASES[f"ConstantPad{_dims}d"] = [case(2, 3.5, inputs=_inputs), case((1, 0) * _dims, 1, inputs=_inputs)]
+    CASES[f"ConstantPad{_dims}d"] = [
+        case(2, 3.5, inputs=_inputs),
+        case((1, 0) * _dims, 1, inputs=_inputs),
+    ]
 
 for _dims in (2, 3):
     CASES[f"FractionalMaxPool{_dims}d"] = [

@@ -66,7 +66,7 @@ def module_dict(library, report):
     report(modules, len(modules), list(modules), "a" in modules, "z" in modules)
     report(list(modules.keys()), list(modules.items()), list(modules.values()))
     modules.update([["d", nn.ELU()], ("a", nn.GELU())])
-    modules.update(nn.ModuleDict(dict(e=nn.ReLU())))
+    modules.update(nn.ModuleDict({"e": nn.ReLU()}))
     report(modules, modules.pop("d"), modules, lambda: modules["z"], lambda: modules.pop("z"))
     del modules["b"]
     report(modules, list(modules.state_dict()))

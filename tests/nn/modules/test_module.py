@@ -47,7 +47,9 @@ def registration_and_names(library, report):
     report([name for name, _ in model.named_children()])
     report(len(list(model.parameters())), len(list(model.buffers())), len(list(model.children())))
     report(list(model.state_dict()))
-    report([name for name in dir(model) if name in ("scale", "mean", "first", "forward", "nothing")])
+    report(
+        [name for name in dir(model) if name in ("scale", "mean", "first", "forward", "nothing")]
+    )
     report(model.get_submodule("block.0"), model.get_submodule("") is model)
     report(model.get_parameter("block.0.weight") is model.block[0].weight)
     report(model.get_buffer("block.2.running_mean"))
@@ -151,7 +153,9 @@ def conversion(library, report):
     report(str(model.type(library.float32).block[2].num_batches_tracked.dtype))
     report(model.cpu() is model, model.to(library.device("cpu")) is model)
     report(lambda: model.to(library.int64), lambda: model.cuda(), lambda: model.to("cuda"))
-    report(lambda: model.to("cpu", copy=True), lambda: str(model.to_empty(device="cpu").scale.shape))
+    report(
+        lambda: model.to("cpu", copy=True), lambda: str(model.to_empty(device="cpu").scale.shape)
+    )
     report(lambda: library.nn.ReLU().cuda())
 
 

@@ -66,7 +66,9 @@ def problems(library, report):
     attempt(resize, strict=False)
     attempt(lambda state: state.update({"0.bias": [1, 2, 3], "2.weight": "text"}))
     attempt(lambda state: state.pop("1.num_batches_tracked"))
-    report(lambda: network(library).load_state_dict([1]), lambda: network(library).load_state_dict(3))
+    report(
+        lambda: network(library).load_state_dict([1]), lambda: network(library).load_state_dict(3)
+    )
     report(lambda: network(library).load_state_dict(network(library)[0].state_dict()))
 
 
@@ -105,7 +107,9 @@ def extra_state(library, report):
     report(model.loaded)
     report(lambda: model.load_state_dict({}))
     report(lambda: library.nn.ReLU().load_state_dict({"_extra_state": 5}))
-    report(lambda: library.nn.ReLU().get_extra_state(), lambda: library.nn.ReLU().set_extra_state(1))
+    report(
+        lambda: library.nn.ReLU().get_extra_state(), lambda: library.nn.ReLU().set_extra_state(1)
+    )
 
 
 def hooks(library, report):

@@ -61,7 +61,9 @@ def wrong_parametrizations(library, report):
 
     report(register(lambda x: x.double()), register(lambda x: x[:1]), register(lambda x: 3))
     report(register(lambda x: x, "nothing"))
-    layer = parametrize.register_parametrization(library.nn.Linear(2, 2), "bias", Bad(lambda x: x * 2))
+    layer = parametrize.register_parametrization(
+        library.nn.Linear(2, 2), "bias", Bad(lambda x: x * 2)
+    )
     report(layer.bias, lambda: setattr(layer, "bias", library.ones(2)))
     report(lambda: parametrize.remove_parametrizations(layer, "weight"))
     report(lambda: parametrize.register_parametrization(layer, "bias", Bad(lambda x: x.double())))
@@ -89,7 +91,10 @@ def weight_norm(library, report):
 
 def spectral_norm(library, report):
     x = library.randn(1, 2, 4, 4)
-    for function in (library.nn.utils.spectral_norm, library.nn.utils.parametrizations.spectral_norm):
+    for function in (
+        library.nn.utils.spectral_norm,
+        library.nn.utils.parametrizations.spectral_norm,
+    ):
         for layer in (library.nn.Conv2d(2, 3, 2), library.nn.ConvTranspose2d(2, 3, 2)):
             function(layer, n_power_iterations=2)
             report(layer(x), layer(x), layer, list(layer.state_dict().items()))
