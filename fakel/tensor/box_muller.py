@@ -4,8 +4,9 @@ A block's first eight uniforms give the radii, its last eight the angles; cosine
 half, sines to the second (G. Box and M. Muller, "A note on the generation of random normal
 deviates", 1958).
 
-For float32 PyTorch takes logarithm, sine and cosine from Pommier's vectorised Cephes routines. The
-same polynomials are evaluated here, with the same fused multiplications, so that the numbers agree
+For float32 PyTorch takes logarithm, sine and cosine from Pommier's vectorised Cephes routines, on
+x86 with AVX2 at least; elsewhere from the C library, which differs in the last bits. The same
+polynomials are evaluated here, with the same fused multiplications, so that the numbers agree
 in the last bit. A fused multiplication in float32 is one in float64, rounded.
 """
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from fakel.tensor.dtypes import dtype, float64
 from fakel.tensor.generator import Generator
-from fakel.tensor.sampling import normal
 
 # log(k!) minus Stirling's formula without its correction, for small k
 _STIRLING_TAIL = (
@@ -120,7 +119,12 @@ _SQUEEZE = float(np.float32(0.0331))
 
 def _normal(generator: Generator) -> float:
     kept = generator.take_next_normal()
-    return kept if kept is not None else float(normal(generator, 1, 0.0, 1.0, float64)[0])
+    if kept is not None:
+        return kept
+    angle = 2.0 * math.pi * generator.uniform()
+    radius = math.sqrt(-2.0 * math.log1p(-generator.uniform()))
+    generator.keep_next_normal(radius * math.sin(angle))
+    return radius * math.cos(angle)
 
 
 def binomial(generator: Generator, counts: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
