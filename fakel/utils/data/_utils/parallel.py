@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
@@ -68,6 +69,9 @@ class _Request:
 class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     """Loads batches in worker processes, ahead of their use."""
 
+    # Whether there is nothing to end, or not any more.
+    _shutdown = True
+
     def __init__(self, loader: Any) -> None:
         super().__init__(loader)
         self._prefetch_factor = loader.prefetch_factor
@@ -87,9 +91,11 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             num_workers=self._num_workers,
             init_fn=loader.worker_init_fn,
         )
-        self._shutdown = False
         self._requests: dict[int, _Request] = {}
         self._workers: list[_Worker] = []
+        self._shutdown = False
+        # A process that is forked later has a copy of this, which must not end the workers.
+        self._owner = os.getpid()
         # Otherwise every worker would compute what is pending here.
         graph.flush()
         for worker_id in range(self._num_workers):
@@ -241,7 +247,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
     def _shutdown_workers(self) -> None:
         """Ends all workers, by force those that do not end by themselves."""
-        if self._shutdown:
+        if self._shutdown or self._owner != os.getpid():
             return
         self._shutdown = True
         self._requests = {}
