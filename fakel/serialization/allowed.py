@@ -197,7 +197,9 @@ class Allowed:
             if of_torch and issubclass(found, enum.Enum):
                 self._callable.add(id(found))
                 return found
-            if issubclass(found, bases) or torch_module(module).startswith(_CREATABLE_MODULES):
+            if issubclass(found, bases) or f"{torch_module(module)}.".startswith(
+                _CREATABLE_MODULES
+            ):
                 self._creatable.add(id(found))
                 return found
         if isinstance(found, FunctionType) and found.__module__.startswith(_FUNCTION_MODULES):

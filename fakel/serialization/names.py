@@ -9,6 +9,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from fakel.nn import functional
 from fakel.nn.parameter import (
     Buffer,
     Parameter,
@@ -31,6 +32,18 @@ MOVED: dict[Any, tuple[str, str]] = {
     _rebuild_parameter: ("torch._utils", "_rebuild_parameter"),
     _rebuild_parameter_with_state: ("torch._utils", "_rebuild_parameter_with_state"),
     pickling._rebuild_from_type_v2: ("torch._tensor", "_rebuild_from_type_v2"),
+}
+
+# files of fakel whose classes lie in another file of PyTorch; a file's name stands for all below it
+_MOVED_MODULES = {
+    "torch.nn.modules.attention": "torch.nn.modules.activation",
+    "torch.nn.modules.margin_loss": "torch.nn.modules.loss",
+    "torch.nn.modules.parameter_container": "torch.nn.modules.container",
+    "torch.optim.lr_scheduler": "torch.optim.lr_scheduler",
+    "torch.optim": "torch.optim",
+    "torchvision.transforms.interpolation": "torchvision.transforms.functional",
+    "torchvision.transforms.functional": "torchvision.transforms.functional",
+    "torchvision.transforms": "torchvision.transforms.transforms",
 }
 
 # where PyTorch's compiled functions say that they live
@@ -86,7 +99,14 @@ def torch_path(thing: Any, name: str | None = None) -> tuple[str, str]:
     except TypeError:  # not hashable
         pass
     module = getattr(thing, "__module__", None) or "builtins"
-    return torch_module(module), name or getattr(thing, "__qualname__", None) or thing.__name__
+    name = name or getattr(thing, "__qualname__", None) or thing.__name__
+    if module.startswith("fakel.ops.") and vars(functional).get(name) is thing:
+        return "torch.nn.functional", name
+    module = torch_module(module)
+    for ours, theirs in _MOVED_MODULES.items():
+        if module == ours or module.startswith(ours + "."):
+            return theirs, name
+    return module, name
 
 
 def torch_module(module: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import zipfile
 from collections import Counter, OrderedDict
@@ -243,3 +244,43 @@ def test_archives_of_more_than_four_gibibytes(monkeypatch, torch):
     content = saved([fakel.ones(1000), fakel.zeros(2), fakel.full((900,), 2.0)], fakel)
     monkeypatch.undo()
     assert zipfile.ZipFile(content).namelist()[-1].endswith("serialization_id")
+
+
+LAYERS = (
+    lambda m: m.nn.TransformerEncoderLayer(8, 2, 16),
+    lambda m: m.nn.TransformerEncoderLayer(8, 2, 16, activation=m.nn.functional.gelu),
+    lambda m: m.nn.LSTM(3, 4),
+    lambda m: m.nn.Conv2d(1, 2, 3),
+    lambda m: m.nn.MultiheadAttention(4, 2),
+    lambda m: m.nn.TripletMarginLoss(),
+    lambda m: m.nn.ParameterList([m.nn.Parameter(m.ones(2))]),
+    lambda m: m.optim.AdamW([m.nn.Parameter(m.ones(2))], lr=0.5),
+    lambda m: m.optim.lr_scheduler.StepLR(m.optim.SGD([m.nn.Parameter(m.ones(2))], lr=0.5), 2),
+)
+
+
+@pytest.mark.parametrize("make", LAYERS)
+def test_whole_objects_cross(make, torch):
+    for module, other in ((fakel, torch), (torch, fakel), (fakel, fakel)):
+        loaded = other.load(saved(make(module), module), weights_only=False)
+        expected = make(other)
+        assert type(loaded) is type(expected)
+        if not type(loaded).__name__.endswith("LR"):
+            assert repr(loaded) == repr(expected)
+
+
+def test_classes_have_the_names_of_pytorch(torch):
+    """What fakel writes into files is what PyTorch finds there."""
+    from fakel.serialization.names import resolve, torch_path
+
+    for place in ("nn", "optim", "optim.lr_scheduler"):
+        ours, theirs = fakel, torch
+        for part in place.split("."):
+            ours, theirs = getattr(ours, part), getattr(theirs, part)
+        for name, kind in vars(ours).items():
+            if isinstance(kind, type) and isinstance(getattr(theirs, name, None), type):
+                module, attribute = torch_path(kind)
+                found = importlib.import_module(module)
+                assert getattr(found, attribute) is getattr(theirs, name), name
+                there = getattr(theirs, name)
+                assert resolve(there.__module__, there.__qualname__) is kind, name
