@@ -347,7 +347,8 @@ def abs(input):  # noqa: A001 - torch's name
     return _abs(input, dtype=input.dtype.to_real())
 
 
-_sign = Primitive("sign", lambda input: input if input.dtype.kind == "b" else np.sign(input))
+# nan has no sign, so it gives 0
+_sign = Primitive("sign", lambda input: (input > 0).astype(np.int8) - (input < 0))
 gradient(_sign, input=_no_slope)
 
 

@@ -37,7 +37,9 @@ def _declare(name, meaning, kernel, documentation, refused=(FLOATING, COMPLEX)):
 
 bitwise_and = _declare("bitwise_and", np.bitwise_and, "bitwise_and_cpu", "The bits set in both.")
 bitwise_or = _declare("bitwise_or", np.bitwise_or, "bitwise_or_cpu", "The bits set in either.")
-bitwise_xor = _declare("bitwise_xor", np.bitwise_xor, "bitwise_xor_cpu", "The bits set in one only.")
+bitwise_xor = _declare(
+    "bitwise_xor", np.bitwise_xor, "bitwise_xor_cpu", "The bits set in one only."
+)
 
 
 def _shift_left(input, other):

@@ -61,7 +61,9 @@ def _declare_test(name, meaning, documentation, refuses_complex="", out=False):
 
 isnan = _declare_test("isnan", np.isnan, "Whether each element is not a number.")
 isinf = _declare_test("isinf", np.isinf, "Whether each element is infinite.")
-isfinite = _declare_test("isfinite", np.isfinite, "Whether each element is neither infinite nor nan.")
+isfinite = _declare_test(
+    "isfinite", np.isfinite, "Whether each element is neither infinite nor nan."
+)
 isposinf = _declare_test(
     "isposinf",
     np.isposinf,

@@ -97,7 +97,9 @@ def _set_imag(self, value):
 
 def _filled(value, like):
     part = like.dtype.to_real()
-    return value.to(part) if isinstance(value, Tensor) else Tensor._from_array(np.array(value), part)
+    return (
+        value.to(part) if isinstance(value, Tensor) else Tensor._from_array(np.array(value), part)
+    )
 
 
 Tensor.real = property(real, _set_real, doc="The real parts.")

@@ -13,7 +13,7 @@ from fakel.ops.checks import check_tensor
 from fakel.ops.data import array_of
 from fakel.ops.declare import FUNCTIONS, function, method
 from fakel.ops.filling import filled
-from fakel.ops.inplace import check_writable, resize_output, store
+from fakel.ops.inplace import check_writable, store
 from fakel.ops.random import Options, shape_argument
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 from fakel.tensor.dtypes import dtype as Dtype
@@ -30,7 +30,7 @@ def _finish(result: Tensor, options: Options) -> Tensor:
     out = options.out
     if out is not None:
         if out._shape != result._shape:
-            resize_output(out, result._shape)
+            out.resize_(result._shape)
         check_writable(out)
         store(out, result)
         return out
@@ -117,7 +117,11 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
         if copy is False:
             raise ValueError("can't alias arbitrary sequence into a tensor.")
         return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
-    if dtype is not None and result.dtype is not Options("asarray", dtype, result.dtype, None, None, device, False).dtype:
+    if (
+        dtype is not None
+        and result.dtype
+        is not Options("asarray", dtype, result.dtype, None, None, device, False).dtype
+    ):
         if copy is False:
             raise ValueError(
                 f"can't alias tensor with dtype '{result.dtype!r}' into dtype '{dtype!r}'."
@@ -184,12 +188,16 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 
 
 @function
-def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+def scalar_tensor(
+    s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
+):
     """A zero-dimensional tensor of a number, in the default dtype unless told otherwise."""
     default = get_default_dtype()
     if isinstance(s, complex):
         default = default.to_complex()
-    options = Options("scalar_tensor", dtype, default, None, layout, device, requires_grad, pin_memory)
+    options = Options(
+        "scalar_tensor", dtype, default, None, layout, device, requires_grad, pin_memory
+    )
     return _finish(filled((), s, options.dtype), options)
 
 
@@ -287,9 +295,13 @@ def _like(input: Tensor, value: Any, kind: Dtype, memory_format: Any = None) -> 
     order = sorted(builtins.range(len(shape)), key=lambda dim: (-strides[dim], dim))
     ordered = tuple(shape[dim] for dim in order)
     dense = contiguous_strides(ordered)
-    if any(strides[dim] != step and shape[dim] != 1 for dim, step in zip(order, dense, strict=True)):
+    if any(
+        strides[dim] != step and shape[dim] != 1 for dim, step in zip(order, dense, strict=True)
+    ):
         return filled(shape, value, kind)
-    return filled(ordered, value, kind).permute(sorted(builtins.range(len(order)), key=order.__getitem__))
+    return filled(ordered, value, kind).permute(
+        sorted(builtins.range(len(order)), key=order.__getitem__)
+    )
 
 
 zeros, zeros_like = _declare_filled("zeros", 0, "of zeros")
@@ -329,7 +341,9 @@ def full(
         raise TypeError("full() got an unexpected keyword argument 'names'")
     shape = shape_argument("full", size, unpacked=False)
     value = _fill_value(fill_value)
-    options = Options("full", dtype, _full_dtype(value), out, layout, device, requires_grad, pin_memory)
+    options = Options(
+        "full", dtype, _full_dtype(value), out, layout, device, requires_grad, pin_memory
+    )
     _check_fits(value, options.dtype)
     return _finish(filled(tuple(shape), value, options.dtype), options)
 
@@ -341,7 +355,9 @@ def _check_fits(value, kind):
     lowest = limits.min if limits.min else -limits.max
     if not (math.isfinite(value) and lowest <= value <= limits.max):
         suffix = "" if kind is dtypes.int64 else "_t"
-        raise RuntimeError(f"value cannot be converted to type {kind.name}{suffix} without overflow")
+        raise RuntimeError(
+            f"value cannot be converted to type {kind.name}{suffix} without overflow"
+        )
 
 
 @function
@@ -357,7 +373,9 @@ def full_like(
     memory_format=None,
 ):
     """A tensor of one value, of the shape and dtype of another."""
-    options = Options("full_like", dtype, input.dtype, None, layout, device, requires_grad, pin_memory)
+    options = Options(
+        "full_like", dtype, input.dtype, None, layout, device, requires_grad, pin_memory
+    )
     value = _fill_value(fill_value)
     _check_fits(value, options.dtype)
     return _finish(_like(input, value, options.dtype, memory_format), options)
@@ -365,19 +383,33 @@ def full_like(
 
 @method
 def new_full(
-    self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
+    self,
+    size,
+    fill_value,
+    *,
+    dtype=None,
+    device=None,
+    requires_grad=False,
+    layout=None,
+    pin_memory=False,
 ):
     """A tensor of one value, of this tensor's dtype."""
-    options = Options("new_full", dtype, self.dtype, None, layout, device, requires_grad, pin_memory)
+    options = Options(
+        "new_full", dtype, self.dtype, None, layout, device, requires_grad, pin_memory
+    )
     shape = shape_argument("new_full", size, unpacked=False)
     return _finish(filled(tuple(shape), _fill_value(fill_value), options.dtype), options)
 
 
 @method
-def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+def new_tensor(
+    self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
+):
     """A new tensor with a copy of the data, of this tensor's dtype."""
     kind = self.dtype if dtype is None and not isinstance(data, Tensor) else dtype
-    return _from_data("new_tensor", data, kind, device, requires_grad, pin_memory, "tensor.new_tensor")
+    return _from_data(
+        "new_tensor", data, kind, device, requires_grad, pin_memory, "tensor.new_tensor"
+    )
 
 
 @function
@@ -464,22 +496,23 @@ def arange(
     named.update(zip(names, bounds, strict=False))
     numbers = [_number(named[name]) for name in ("start", "end", "step")]
     first, last, distance = (
-        default if number is None else number for number, default in zip(numbers, (0, None, 1), strict=True)
+        default if number is None else number
+        for number, default in zip(numbers, (0, None, 1), strict=True)
     )
     whole = all(isinstance(number, int) for number in (first, last, distance))
     default = dtypes.int64 if whole else get_default_dtype()
     options = Options("arange", dtype, default, out, layout, device, requires_grad, pin_memory)
-    _check_range(first, last, distance)
     kind = options.dtype
+    _check_range(first, last, distance)
     if kind is dtypes.bool_ or kind.is_complex:
         raise NotImplementedError(f"\"arange_cpu\" not implemented for '{kind.letter}'")
-    if kind.is_floating_point or not whole:
+    if kind is dtypes.int64:
+        array = np.arange(int(first), int(last), int(distance), np.int64)
+    else:
         count = math.ceil((last - first) / distance)
         array = first + distance * np.arange(count, dtype=np.float64)
         if not kind.is_floating_point:
             array = int(first) + int(distance) * np.arange(count)
-    else:
-        array = np.arange(first, last, distance, np.int64)
     return _finish(_from_numbers(array, kind), options)
 
 
@@ -497,7 +530,15 @@ def _check_range(first, last, distance):
 
 
 def _closed_range(
-    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False
+    start=0,
+    end=None,
+    step=1,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
 ):
     """The numbers from start up to and with end, step apart. Deprecated: use ``arange``."""
     warnings.warn(
@@ -524,6 +565,8 @@ def _spaced(start, end, steps, kind):
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     numbers = np.float64 if kind.compute.kind in "iu" else kind.compute.type
+    if kind.compute.kind in "iu":
+        start, end = int(start), int(end)
     if steps == 1:
         return np.full(1, start, numbers)
     first, last = numbers(start), numbers(end)
@@ -565,7 +608,9 @@ def linspace(
     if isinstance(first, complex) or isinstance(last, complex):
         default = default.to_complex()
     options = Options("linspace", dtype, default, out, layout, device, requires_grad, pin_memory)
-    return _finish(_from_numbers(_spaced(first, last, steps, options.dtype), options.dtype), options)
+    return _finish(
+        _from_numbers(_spaced(first, last, steps, options.dtype), options.dtype), options
+    )
 
 
 @function
@@ -611,5 +656,7 @@ def eye(
     for name, size in (("n", n), ("m", m)):
         if size < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
-    options = Options("eye", dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory)
+    options = Options(
+        "eye", dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory
+    )
     return _finish(_from_numbers(np.eye(n, m), options.dtype), options)

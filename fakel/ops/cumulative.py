@@ -6,8 +6,9 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
+from fakel.ops.exponential import logaddexp_of
 from fakel.ops.reduced import numpy_names
-from fakel.tensor import Tensor, dtypes, get_default_dtype
+from fakel.tensor import Tensor, dtypes
 
 
 def _in_dtype(input, dtype):
@@ -102,9 +103,12 @@ def _logcumsumexp(input, *, dim):
     if not input.ndim:
         return input.copy()
     if input.dtype.kind != "c":
-        return np.logaddexp.accumulate(input, axis=dim)
-    highest = np.max(input.real, axis=dim, keepdims=True) if input.size else 0
-    return np.log(np.cumsum(np.exp(input - highest), axis=dim)) + highest
+        return np.logaddexp.accumulate(input.astype(np.float64), axis=dim)
+    # one after the other, so that the imaginary part keeps its turns
+    result = np.moveaxis(input, dim, 0).copy()
+    for i in range(1, len(result)):
+        result[i] = logaddexp_of(result[i - 1], result[i])
+    return np.moveaxis(result, 0, dim)
 
 
 def _logcumsumexp_gradient(grad, input, result, dim):
@@ -128,7 +132,9 @@ gradient(_logcumsumexp, input=_logcumsumexp_gradient)
 def logcumsumexp(input, dim):
     """log(cumsum(exp(input))), without overflow."""
     if not (input.is_floating_point() or input.is_complex()):
-        raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{input.dtype.letter}'")
+        raise NotImplementedError(
+            f"\"logcumsumexp_out_cpu\" not implemented for '{input.dtype.letter}'"
+        )
     return _logcumsumexp(input, dim=wrap_dim(dim, input.ndim))
 
 
@@ -151,7 +157,7 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     parts = [part for part in (prepend, input, append) if part is not None]
     result = ops.cat(parts, dim) if len(parts) > 1 else input
     if n == 0:
-        return result.clone()
+        return input.clone()
     for _ in range(min(n, result._shape[dim])):
         last = result._shape[dim] - 1
         after, before = result.narrow(dim, 1, last), result.narrow(dim, 0, last)
@@ -164,8 +170,6 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
 
 def _trapezoids(y, x, dx, dim):
     """The areas between neighbours: half the sum of the sides times the width."""
-    if not y.is_floating_point() and not y.is_complex():
-        y = y.to(get_default_dtype())
     dim = wrap_dim(dim, y.ndim)
     last = y._shape[dim] - 1
     sides = y.narrow(dim, 0, last) + y.narrow(dim, 1, last)
@@ -206,5 +210,7 @@ def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
 
 def _check_points(name, y):
     if not isinstance(y, Tensor) or y.dtype is dtypes.bool_:
-        raise RuntimeError(f"{name}: received a bool input for `x` or `y`, but bool is not supported")
+        raise RuntimeError(
+            f"{name}: received a bool input for `x` or `y`, but bool is not supported"
+        )
     wrap_dim(-1, y.ndim)

@@ -29,14 +29,26 @@ def array_of(data: Any, kind: dtype | None) -> tuple[np.ndarray, dtype]:
         TypeError, RuntimeError: for what is no number.
     """
     if isinstance(data, (np.ndarray, np.generic)):
+        check_strides(np.asarray(data))
         values, found = np.asarray(data), dtypes.from_numpy(data.dtype)
     else:
         values, found = _quickly(data) or _slowly(data, kind)
     kind = found if kind is None else kind
     if kind is found:
-        stored = values.astype(kind.storage) if values.dtype != kind.storage else values.copy()
-        return np.ascontiguousarray(stored).reshape(values.shape), kind
-    return narrow(_converted(values, kind), kind), kind
+        with np.errstate(over="ignore"):
+            return narrow(np.array(values, order="C"), kind), kind
+    with np.errstate(over="ignore"):
+        return narrow(_converted(values, kind), kind), kind
+
+
+def check_strides(array: np.ndarray) -> None:
+    """Refuses arrays that run backwards through memory, as PyTorch does."""
+    if any(stride < 0 for stride in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().) "
+        )
 
 
 def _quickly(data: Any) -> tuple[np.ndarray, dtype] | None:
@@ -126,9 +138,7 @@ def _flatten(data: Any, shape: tuple[int, ...], dim: int, flat: list[Any]) -> No
     if not _is_sequence(data):
         raise TypeError("not a sequence")
     if len(data) != shape[dim]:
-        raise ValueError(
-            f"expected sequence of length {shape[dim]} at dim {dim} (got {len(data)})"
-        )
+        raise ValueError(f"expected sequence of length {shape[dim]} at dim {dim} (got {len(data)})")
     for each in data:
         _flatten(each, shape, dim + 1, flat)
 

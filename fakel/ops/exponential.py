@@ -111,7 +111,8 @@ def _ratio(exponential, part, whole):
     return getattr(difference, exponential)()
 
 
-def _complex_logaddexp(input, other):
+def logaddexp_of(input, other):
+    """log(exp(input) + exp(other)) of arrays, also complex ones."""
     if input.dtype.kind != "c":
         return np.logaddexp(input, other)
     high = np.where(input.real >= other.real, input, other)
@@ -120,7 +121,7 @@ def _complex_logaddexp(input, other):
 
 
 logaddexp = _declare_logaddexp(
-    "logaddexp", _complex_logaddexp, "exp", "log(exp(input) + exp(other)), without overflow."
+    "logaddexp", logaddexp_of, "exp", "log(exp(input) + exp(other)), without overflow."
 )
 logaddexp2 = _declare_logaddexp(
     "logaddexp2", np.logaddexp2, "exp2", "log2(2^input + 2^other), without overflow."

@@ -124,7 +124,8 @@ def _extremum(name, node, whole, pair, pack, input, dim, keepdim, other):
         return pair(input, other)
     if dim is None:
         return _over_all_of(whole, name, input, (), False, f"{name}_all")
-    refuse(f"{name}_cpu", input.dtype, COMPLEX)
+    if input.is_complex():
+        raise RuntimeError(f"{name}(): does not support complex input")
     size = tuple(input._shape)
     dim = wrap_dim(dim, len(size))
     check_not_empty(f"{name}()", size, (dim,))
@@ -221,9 +222,13 @@ def _running(array, dim, extremum, reaches):
     shape = [1] * array.ndim
     shape[dim] = array.shape[dim]
     positions = np.arange(array.shape[dim]).reshape(shape)
-    previous = np.concatenate(
-        (np.take(values, [0], dim), np.take(values, range(array.shape[dim] - 1), dim)), dim
-    ) if array.shape[dim] else values
+    previous = (
+        np.concatenate(
+            (np.take(values, [0], dim), np.take(values, range(array.shape[dim] - 1), dim)), dim
+        )
+        if array.shape[dim]
+        else values
+    )
     new = reaches(array, previous)
     if array.dtype.kind == "f":
         first_nan = np.isnan(array) & ~np.isnan(previous)

@@ -14,7 +14,11 @@ from fakel.tensor import Tensor, dtypes
 
 
 def _several(tensors):
-    return list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
+    return (
+        list(tensors[0])
+        if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
+        else list(tensors)
+    )
 
 
 @function
@@ -55,7 +59,6 @@ def meshgrid(*tensors, indexing=None):
         sizes[dim] = shape[dim]
         grids.append(vector.reshape(sizes).expand(shape))
     if swapped:
-        grids = [grid.transpose(0, 1) for grid in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 

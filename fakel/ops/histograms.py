@@ -16,8 +16,9 @@ def _limits(name, values, low, high):
         if values.size:
             low, high = float(values.min()), float(values.max())
         if low == high:
-            low, high = low - 0.5 * (name == "histogram") - (name == "histc"), high + 1 - 0.5 * (
-                name == "histogram"
+            low, high = (
+                low - 0.5 * (name == "histogram") - (name == "histc"),
+                high + 1 - 0.5 * (name == "histogram"),
             )
     if not (np.isfinite(low) and np.isfinite(high)):
         raise RuntimeError(f"torch.{name}: range of [{low:g}, {high:g}] is not finite")
@@ -67,7 +68,9 @@ def _axis_edges(name, bins, values, low_high, kind):
         raise RuntimeError(f"torch.{name}(): bins must be > 0, but got {bins} for dimension 0")
     low, high = (0.0, 0.0) if low_high is None else low_high
     if low > high:
-        raise RuntimeError(f"torch.{name}(): min should not exceed max, but got min {low} max {high}")
+        raise RuntimeError(
+            f"torch.{name}(): min should not exceed max, but got min {low} max {high}"
+        )
     low, high = _limits("histogram", values, low, high)
     return np.linspace(low, high, bins + 1, dtype=kind)
 

@@ -21,6 +21,20 @@ _FORMS = """
  * (object data, *, torch.device device = None)
 """
 
+# what C++ calls the dtypes
+_C_NAMES = {
+    "bool": "bool",
+    "bfloat16": "c10::BFloat16",
+    "float16": "c10::Half",
+    "float32": "float",
+    "float64": "double",
+    "int8": "signed char",
+    "int16": "short int",
+    "int32": "int",
+    "int64": "long int",
+    "uint8": "unsigned char",
+}
+
 
 def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords: Any) -> Tensor:
     """A tensor from sizes (its values do not matter), from data, or from another tensor.
@@ -30,7 +44,9 @@ def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords
         args: nothing, several ints or a ``Size`` as the shape, or one sequence or array of data.
     """
     if keywords:
-        given = ", ".join([type(a).__name__ for a in args] + [f"{k}={_kind(v)}" for k, v in keywords.items()])
+        given = ", ".join(
+            [type(a).__name__ for a in args] + [f"{k}={_kind(v)}" for k, v in keywords.items()]
+        )
         raise TypeError(
             f"new() received an invalid combination of arguments - got ({given}), but expected one "
             f"of:{_FORMS.format(', '.join(keywords))}"
@@ -55,7 +71,14 @@ def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords
 
 
 def _alias(other: Tensor, kind: dtypes.dtype) -> Tensor:
-    return other.detach() if other.dtype is kind else other.detach().to(kind)  # type: ignore[attr-defined, no-any-return]
+    if other.dtype is not kind:
+        expected, got = (
+            f"TensorOptions(dtype={_C_NAMES.get(each.name, each.name)}, device=cpu, layout=Strided, "
+            "requires_grad=false (default), pinned_memory=false (default), memory_format=(nullopt))"
+            for each in (kind, other.dtype)
+        )
+        raise TypeError(f"expected {expected} (got {got})")
+    return other.detach()  # type: ignore[attr-defined, no-any-return]
 
 
 def _kind(value: Any) -> str:
@@ -86,7 +109,12 @@ class _TypedMeta(type):
 
 def _declare(kind: dtypes.dtype) -> None:
     name = f"{kind.letter}Tensor"
-    body = {"dtype": kind, "is_cuda": False, "__module__": "torch", "__doc__": f"Makes {kind.name} tensors."}
+    body = {
+        "dtype": kind,
+        "is_cuda": False,
+        "__module__": "torch",
+        "__doc__": f"Makes {kind.name} tensors.",
+    }
     FUNCTIONS[""][name] = _TypedMeta(name, (), body)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from fakel import ops
@@ -30,8 +32,12 @@ def _where(condition, input, other):
 
 gradient(
     _where,
-    input=lambda grad, condition: _where(condition, grad, _zero(grad), shape=grad._shape, dtype=grad.dtype),
-    other=lambda grad, condition: _where(condition, _zero(grad), grad, shape=grad._shape, dtype=grad.dtype),
+    input=lambda grad, condition: _where(
+        condition, grad, _zero(grad), shape=grad._shape, dtype=grad.dtype
+    ),
+    other=lambda grad, condition: _where(
+        condition, _zero(grad), grad, shape=grad._shape, dtype=grad.dtype
+    ),
 )
 
 
@@ -61,12 +67,20 @@ def where(condition, input=None, other=None):
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     if input is None or other is None:
-        given = ", ".join(type(value).__name__ for value in (condition, input, other) if value is not None)
+        given = ", ".join(
+            type(value).__name__ for value in (condition, input, other) if value is not None
+        )
         raise TypeError(
             f"where() received an invalid combination of arguments - got ({given}), but expected one "
             f"of:{_WHERE_FORMS}"
         )
     if condition.dtype is dtypes.uint8:
+        warnings.warn(
+            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in "
+            "a future version of PyTorch. Use a boolean condition instead.",
+            UserWarning,
+            stacklevel=3,
+        )
         condition = condition.to(dtypes.bool_)
     if condition.dtype is not dtypes.bool_:
         raise RuntimeError(
@@ -215,7 +229,8 @@ def _nan_to_num(input, *, nan, posinf, neginf):
     # np.nan_to_num would widen the replacements of complex numbers differently
     parts = (input.real, input.imag) if input.dtype.kind == "c" else (input,)
     replaced = [
-        np.nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf).astype(part.dtype) for part in parts
+        np.nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf).astype(part.dtype)
+        for part in parts
     ]
     return replaced[0] if len(replaced) == 1 else replaced[0] + 1j * replaced[1]
 
@@ -284,7 +299,9 @@ def lerp(input, end, weight):
             )
     refuse("lerp_kernel_scalar", kind, BOOL, INTEGER)
     weight = as_tensor(weight, kind)
-    return _lerp(input, end, weight, shape=broadcast_shapes(input._shape, end._shape, weight._shape))
+    return _lerp(
+        input, end, weight, shape=broadcast_shapes(input._shape, end._shape, weight._shape)
+    )
 
 
 def _is_one(value):
@@ -330,9 +347,7 @@ def _copysign_gradient(grad, input, result):
     return grad * (result / input).masked_fill(input == 0, 0)
 
 
-gradient(
-    copysign, input=_copysign_gradient, other=lambda grad: ops.zeros_like(grad)
-)
+gradient(copysign, input=_copysign_gradient, other=lambda grad: ops.zeros_like(grad))
 
 
 @operator(inplace=True)
@@ -348,9 +363,7 @@ def _frexp(input):
     return np.frexp(input)
 
 
-gradient(
-    _frexp, input=lambda grads, results: grads[0] / results[1].exp2()
-)
+gradient(_frexp, input=lambda grads, results: grads[0] / results[1].exp2())
 
 
 @operator()
@@ -367,7 +380,7 @@ def frexp(input):
 
 
 _nextafter = Primitive("nextafter", lambda input, other: np.nextafter(input, other))
-not_differentiable(_nextafter)
+gradient(_nextafter, input=lambda grad: grad, other=lambda grad: ops.zeros_like(grad))
 
 
 @operator(inplace=True)
@@ -398,4 +411,3 @@ def heaviside(input, values):
     if input.is_complex():
         raise RuntimeError("heaviside is not yet implemented for complex tensors.")
     return _heaviside(input, values, shape=broadcast_shapes(input._shape, values._shape))
-

@@ -9,6 +9,7 @@ import numpy as np
 from fakel import ops
 from fakel.ops.checks import check_tensor
 from fakel.ops.declare import (
+    FUNCTIONS,
     gradient,
     not_differentiable,
     operator,
@@ -93,9 +94,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     input = input if dtype is None else input.to(dtype)
     if not (input.is_floating_point() or input.is_complex()):
         what = "Input dtype" if dtype is None else "Optional dtype"
-        inferred = "could not infer output dtype. " if dtype is None else ""
         raise RuntimeError(
-            f"mean(): {inferred}{what} must be either a floating point or complex dtype. Got: "
+            f"mean(): could not infer output dtype. {what} must be either a floating point or complex dtype. Got: "
             f"{input.dtype.letter}"
         )
     size = tuple(input._shape)
@@ -362,7 +362,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     if isinstance(p, str) and p != "fro":
         if p != "nuc":
             raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
-        return ops.linalg.matrix_norm(
+        return FUNCTIONS["linalg"]["matrix_norm"](
             input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype
         )
     return vector_norm(input, 2 if p == "fro" or p is None else p, dim, keepdim, dtype=dtype)

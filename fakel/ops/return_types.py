@@ -26,7 +26,9 @@ class _Structure(tuple[Any, ...]):
         return made
 
     def __repr__(self) -> str:
-        lines = ",\n".join(f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True))
+        lines = ",\n".join(
+            f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True)
+        )
         return f"torch.return_types.{type(self).__name__}(\n{lines})"
 
     def __reduce__(self) -> Any:

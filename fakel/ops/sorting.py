@@ -162,11 +162,11 @@ def kthvalue(input, k, dim=-1, keepdim=False):
 
 
 def _pack(values, inverse, counts, return_inverse, return_counts, kind):
-    results = [Tensor._from_array(np.ascontiguousarray(values), kind)]
+    results = [Tensor._from_array(values, kind)]
     if return_inverse:
-        results.append(Tensor._from_array(np.ascontiguousarray(inverse, np.int64)))
+        results.append(Tensor._from_array(np.asarray(inverse, np.int64)))
     if return_counts:
-        results.append(Tensor._from_array(np.ascontiguousarray(counts, np.int64)))
+        results.append(Tensor._from_array(np.asarray(counts, np.int64)))
     return tuple(results) if len(results) > 1 else results[0]
 
 

@@ -34,17 +34,28 @@ erf = unary(
     error_function.erf,
     "float",
     refuses=("complex",),
+    kernel="erf_vml_cpu",
     documentation="The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
 )
 gradient(erf, input=lambda grad, input: grad * (2 / _SQRT_PI) * (-input * input).exp())
 
 erfc = unary(
-    "erfc", error_function.erfc, "float", refuses=("complex",), documentation="1 - erf(x)."
+    "erfc",
+    error_function.erfc,
+    "float",
+    refuses=("complex",),
+    kernel="erfc_vml_cpu",
+    documentation="1 - erf(x).",
 )
 gradient(erfc, input=lambda grad, input: grad * (-2 / _SQRT_PI) * (-input * input).exp())
 
 erfinv = unary(
-    "erfinv", error_function.erfinv, "float", refuses=("complex",), documentation="The inverse of erf."
+    "erfinv",
+    error_function.erfinv,
+    "float",
+    refuses=("complex",),
+    kernel="erfinv_vml_cpu",
+    documentation="The inverse of erf.",
 )
 gradient(erfinv, input=lambda grad, result: grad * (_SQRT_PI / 2) * (result * result).exp())
 
@@ -90,6 +101,7 @@ lgamma = unary(
     gamma.lgamma,
     "float",
     refuses=("complex",),
+    kernel="lgamma_vml_cpu",
     documentation="The logarithm of |gamma(x)|.",
 )
 gradient(lgamma, input=lambda grad, input: grad * input.digamma())
@@ -99,6 +111,7 @@ digamma = unary(
     gamma.digamma,
     "float",
     refuses=("complex",),
+    kernel="digamma",
     documentation="The derivative of lgamma.",
 )
 gradient(digamma, input=lambda grad, input: grad * polygamma(1, input))
@@ -214,8 +227,9 @@ xlog1py = binary(
 )
 gradient(
     xlog1py,
-    input=lambda grad, input, other: grad
-    * other.log1p().masked_fill((input == 0) & (other <= -1), 0),
+    input=lambda grad, input, other: (
+        grad * other.log1p().masked_fill((input == 0) & (other <= -1), 0)
+    ),
     other=lambda grad, input, other: grad * input / (other + 1),
 )
 
@@ -237,14 +251,17 @@ zeta = binary(
     inplace=False,
     documentation="Hurwitz's zeta function: the sum of (other + k)^-input over k = 0, 1, ...",
 )
-gradient(
-    zeta, other=lambda grad, input, other: grad * -input * zeta(input + 1, other)
-)
+gradient(zeta, other=lambda grad, input, other: grad * -input * zeta(input + 1, other))
 
 # -------------------------------------------------------------------- Bessel functions
 
 i0 = unary(
-    "i0", bessel.i0, "float", refuses=("complex",), documentation="The modified Bessel function I0."
+    "i0",
+    bessel.i0,
+    "float",
+    refuses=("complex",),
+    kernel="i0_vml_cpu",
+    documentation="The modified Bessel function I0.",
 )
 gradient(i0, input=lambda grad, input: grad * i1(input))
 
@@ -257,8 +274,9 @@ gradient(i1, input=lambda grad, input, result: grad * (input.i0() - _over(result
 i1e = _special("i1e", bessel.i1e, "exp(-|x|) I1(x).")
 gradient(
     i1e,
-    input=lambda grad, input, result: grad
-    * (i0e(input) - input.sgn() * result - _over(result, input)),
+    input=lambda grad, input, result: (
+        grad * (i0e(input) - input.sgn() * result - _over(result, input))
+    ),
 )
 
 

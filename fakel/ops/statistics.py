@@ -149,7 +149,11 @@ def _median(input, *, dim, keepdim, size, ignore_nan):
     if input.dtype.kind == "f":
         numbers = np.sum(~np.isnan(input), axis=dim, keepdims=True)
         # the first nan comes right behind the numbers
-        rank = np.maximum(numbers - 1, 0) // 2 if ignore_nan else np.where(numbers < length, numbers, rank)
+        rank = (
+            np.maximum(numbers - 1, 0) // 2
+            if ignore_nan
+            else np.where(numbers < length, numbers, rank)
+        )
     indices = np.take_along_axis(order, rank, dim)
     values = np.take_along_axis(input, indices, dim)
     if not keepdim:

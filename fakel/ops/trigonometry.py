@@ -36,16 +36,20 @@ gradient(cosh, input=lambda grad, input: grad * input.sinh().conj())
 tanh = unary("tanh", np.tanh, "float", documentation="The hyperbolic tangent.")
 gradient(tanh, input=lambda grad, result: grad * (1 - result * result).conj())
 
-asinh = unary("asinh", np.arcsinh, "float", aliases=("arcsinh",), documentation="The inverse of sinh.")
+asinh = unary(
+    "asinh", np.arcsinh, "float", aliases=("arcsinh",), documentation="The inverse of sinh."
+)
 gradient(asinh, input=lambda grad, input: grad * (input * input + 1).rsqrt().conj())
 
-acosh = unary("acosh", np.arccosh, "float", aliases=("arccosh",), documentation="The inverse of cosh.")
-# two square roots keep to the right branch for complex numbers
-gradient(
-    acosh, input=lambda grad, input: grad * ((input - 1).rsqrt() * (input + 1).rsqrt()).conj()
+acosh = unary(
+    "acosh", np.arccosh, "float", aliases=("arccosh",), documentation="The inverse of cosh."
 )
+# two square roots keep to the right branch for complex numbers
+gradient(acosh, input=lambda grad, input: grad * ((input - 1).rsqrt() * (input + 1).rsqrt()).conj())
 
-atanh = unary("atanh", np.arctanh, "float", aliases=("arctanh",), documentation="The inverse of tanh.")
+atanh = unary(
+    "atanh", np.arctanh, "float", aliases=("arctanh",), documentation="The inverse of tanh."
+)
 gradient(atanh, input=lambda grad, input: grad / (1 - input * input).conj())
 
 atan2 = binary(
@@ -53,6 +57,7 @@ atan2 = binary(
     np.arctan2,
     "float",
     aliases=("arctan2",),
+    refuses=("complex",),
     documentation="The angle, between -pi and pi, of the point (other, input).",
 )
 
@@ -93,9 +98,7 @@ rad2deg = unary(
 )
 gradient(rad2deg, input=lambda grad: grad * (180 / math.pi))
 
-sinc = unary(
-    "sinc", np.sinc, "float", documentation="sin(pi x) / (pi x), and 1 where x is 0."
-)
+sinc = unary("sinc", np.sinc, "float", documentation="sin(pi x) / (pi x), and 1 where x is 0.")
 
 
 def _sinc_slope(input):

@@ -20,9 +20,15 @@ def _window(name, length, periodic, shape, dtype, layout, device, pin_memory, re
     if not options.dtype.is_floating_point:
         raise RuntimeError(f"{name} expects floating point dtypes, got: {options.dtype.letter}")
     if length < 0:
-        raise RuntimeError(f"{name} requires non-negative window_length, got window_length={length}")
+        raise RuntimeError(
+            f"{name} requires non-negative window_length, got window_length={length}"
+        )
     points = length + 1 if periodic and length > 1 else length
-    values = shape(np.arange(points, dtype=np.float64), max(points - 1, 1)) if points > 1 else np.ones(points)
+    values = (
+        shape(np.arange(points, dtype=options.dtype.compute), max(points - 1, 1))
+        if points > 1
+        else np.ones(points)
+    )
     result = Tensor._from_array(values[:length].astype(options.dtype.compute), options.dtype)
     return result.requires_grad_() if requires_grad else result
 
@@ -43,7 +49,7 @@ def hann_window(
         "hann_window",
         window_length,
         periodic,
-        lambda n, last: 0.5 - 0.5 * np.cos(2 * math.pi * n / last),
+        lambda n, last: np.cos(n * (2 * math.pi / last)) * -0.5 + 0.5,
         dtype,
         layout,
         device,
@@ -70,7 +76,7 @@ def hamming_window(
         "hamming_window",
         window_length,
         periodic,
-        lambda n, last: alpha - beta * np.cos(2 * math.pi * n / last),
+        lambda n, last: np.cos(n * (2 * math.pi / last)) * -beta + alpha,
         dtype,
         layout,
         device,
@@ -93,8 +99,8 @@ def blackman_window(
     """0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N)."""
 
     def shape(n, last):
-        angle = 2 * math.pi * n / last
-        return 0.42 - 0.5 * np.cos(angle) + 0.08 * np.cos(2 * angle)
+        slow, fast = n * (2 * math.pi / last), n * (4 * math.pi / last)
+        return np.cos(fast) * 0.08 - np.cos(slow) * 0.5 + 0.42
 
     return _window(
         "blackman_window",
