@@ -2,8 +2,9 @@
 
     python scripts/record_random_goldens.py
 
-Needs PyTorch. Each case is an expression that is evaluated after seeding; what is kept are its
-values (a checksum of long ones) and a checksum of the generator's state afterwards.
+Needs PyTorch, and a CPU that is not Intel's: on those PyTorch has MKL draw some numbers. Each case
+is an expression that is evaluated after seeding; what is kept are its values (a checksum of long
+ones) and a checksum of the generator's state afterwards.
 """
 
 from __future__ import annotations
