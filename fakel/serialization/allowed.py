@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
+from fakel.nn.modules.module import Module
 from fakel.serialization import data_types
 from fakel.serialization.names import (
     MOVED,
@@ -190,16 +191,12 @@ class Allowed:
     def _find_network(self, module: str, name: str) -> Any:
         """Modules, optimizers and the like: instances of classes that are already there."""
         found = lookup(module, name)
-        module_class = lookup("torch.nn.modules.module", "Module")
-        bases = tuple(kind for kind in (Tensor, module_class) if isinstance(kind, type))
-        of_torch = torch_module(module).split(".")[0] in ("torch", "torchvision")
+        module = torch_module(module)
         if isinstance(found, type):
-            if of_torch and issubclass(found, enum.Enum):
+            if module.startswith(("torch.", "torchvision.")) and issubclass(found, enum.Enum):
                 self._callable.add(id(found))
                 return found
-            if issubclass(found, bases) or f"{torch_module(module)}.".startswith(
-                _CREATABLE_MODULES
-            ):
+            if issubclass(found, (Module, Tensor)) or f"{module}.".startswith(_CREATABLE_MODULES):
                 self._creatable.add(id(found))
                 return found
         if isinstance(found, FunctionType) and found.__module__.startswith(_FUNCTION_MODULES):
