@@ -185,7 +185,8 @@ from tests.support.both import run_both, scripts
     names_of_grad_fn="""
         x = torch.ones(2, 2, requires_grad=True)
         for y in [x + 1, x * 2, x @ x, x.sum(), x.mean(), x.view(4), x.t(), x.exp(), x.relu(),
-                  x - x, x / 2, x ** 2, x.clone(), x[0], x.reshape(4), torch.cat([x, x]), -x, x.sigmoid()]:
+                  x - x, x / 2, x ** 2, x.clone(), x[0], x.reshape(4), torch.cat([x, x]), -x,
+                  x.sigmoid()]:
             print(type(y.grad_fn).__name__, y.grad_fn.name())
     """,
     printing_with_grad_fn="""

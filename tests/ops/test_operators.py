@@ -169,15 +169,29 @@ def test_a_mistake_raises_pytorchs_error(mistake):
     assert mistake.text in str(caught.value)
 
 
-def test_every_operator_has_a_case():
+def declared() -> set[str]:
+    """Every operator of fakel, by its path."""
     declare = pytest.importorskip("fakel.ops.declare")
-    tested = {line.name for line in CASES} | {line.name.removeprefix("Tensor.") for line in CASES}
-    declared = {
+    return {
         f"{namespace}.{name}".lstrip(".")
         for namespace, functions in declare.FUNCTIONS.items()
         for name in functions
     }
-    missing = sorted(declared - tested - set(ELSEWHERE))
+
+
+def test_every_operator_is_one_of_pytorchs(torch):
+    def known(name):
+        try:
+            return resolve(torch, name) is not None
+        except AttributeError:
+            return False
+
+    assert [name for name in sorted(declared()) if not known(name)] == []
+
+
+def test_every_operator_has_a_case():
+    tested = {line.name for line in CASES} | {line.name.removeprefix("Tensor.") for line in CASES}
+    missing = sorted(declared() - tested - set(ELSEWHERE))
     assert not missing, f"no line in tests/ops/cases: {' '.join(missing)}"
 
 

@@ -88,6 +88,14 @@ from tests.support.package import package
         print(torch.FloatTensor([1, 2]), torch.LongTensor([1, 2]), torch.Tensor([1, 2]))
         print(torch.Tensor(2, 3).shape, torch.FloatTensor(np.ones(2, np.float32)))
     """,
+    constructors_by_type="""
+        for name in ["Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte",
+                     "Bool"]:
+            make = getattr(torch, name + "Tensor")
+            print(name, make([1, 0]), make(2).shape, isinstance(torch.ones(1), make))
+        print(torch.frombuffer(bytearray(b"abcd"), dtype=torch.uint8))
+        print(torch.frombuffer(bytearray(8), dtype=torch.float32, count=1, offset=4))
+    """,
     item="""
         print(torch.tensor(1.5).item(), torch.tensor([[3]]).item(), torch.tensor(True).item())
         print(type(torch.tensor(1.5).item()), type(torch.tensor(2).item()))

@@ -2,6 +2,7 @@
 
 from tests.support.case import EVERY, case, constant, flags, floats, integers
 
+UNCHECKED = {"gradient": None}
 F = "nn.functional."
 DOUBLE = {"tolerance": 5}
 PLAIN = {"gradient": 0}
@@ -153,6 +154,71 @@ CASES = [
     ),
     case("put", floats(3, 4), integers(1, high=12), floats(1)),
     case("fill", floats(2, 3), 1.5),
+    case(
+        "native_layer_norm",
+        floats(3, 4),
+        (4,),
+        floats(4),
+        floats(4),
+        1e-5,
+        options={"tolerance": 20, "gradient": None, "method": False, "views": False, "out": False},
+    ),
+    case(
+        "native_group_norm",
+        floats(2, 4, 3),
+        floats(4),
+        floats(4),
+        2,
+        4,
+        3,
+        2,
+        1e-5,
+        options={"tolerance": 20, "gradient": None, "method": False, "views": False, "out": False},
+    ),
+    case(
+        F + "max_unpool2d",
+        floats(1, 2, 2, 2),
+        integers(1, 2, 2, 2, high=1),
+        2,
+        options={"gradient": None, "views": False},
+    ),
+    case(
+        F + "max_unpool3d",
+        floats(1, 2, 2, 2, 2),
+        integers(1, 2, 2, 2, 2, high=1),
+        2,
+        options={"gradient": None, "views": False},
+    ),
+    case("native_channel_shuffle", floats(1, 4, 2, 2), 2, options=UNCHECKED),
+    case("pixel_unshuffle", floats(1, 2, 4, 4), 2),
+    case(F + "affine_grid", floats(1, 2, 3), (1, 1, 3, 4), align_corners=False),
+    case(
+        F + "grid_sample",
+        floats(1, 2, 4, 4),
+        floats(1, 3, 3, 2, domain="open"),
+        align_corners=False,
+        options={"tolerance": 5, "gradient": 1},
+    ),
+    case(
+        F + "grid_sample",
+        floats(1, 2, 4, 4),
+        floats(1, 3, 3, 2, domain="open"),
+        mode="nearest",
+        align_corners=True,
+        options={"tolerance": 5, "gradient": 1},
+    ),
+    case(F + "upsample", floats(1, 2, 3, 3), scale_factor=2, options=UNCHECKED),
+    case(F + "upsample_nearest", floats(1, 2, 3, 3), scale_factor=2, options=UNCHECKED),
+    case(F + "upsample_bilinear", floats(1, 2, 3, 3), scale_factor=2, options=UNCHECKED),
+    case("histogram", floats(20), 5, range=(-2.0, 2.0), options=UNCHECKED),
+    case(
+        "histogramdd",
+        floats(20, 2),
+        [3, 4],
+        range=[-2.0, 2.0, -2.0, 2.0],
+        options={"gradient": None, "method": False},
+    ),
+    case("kaiser_window", 5, options=PLAIN),
     case("fill", floats(2, 3), floats()),
     case("detach", floats(2, 3), options={"gradient": 0, "in_place": False}),
     case("Tensor.sum_to_size", floats(2, 3), 1, 3),
@@ -168,6 +234,25 @@ CASES = [
 ]
 
 ELSEWHERE = {
+    "range": "PyTorch warns that it is deprecated; see tests/ops/test_creation.py",
+    **dict.fromkeys(
+        (
+            "BFloat16Tensor",
+            "BoolTensor",
+            "ByteTensor",
+            "CharTensor",
+            "DoubleTensor",
+            "FloatTensor",
+            "HalfTensor",
+            "IntTensor",
+            "LongTensor",
+            "ShortTensor",
+            "from_dlpack",
+            "from_numpy",
+            "frombuffer",
+        ),
+        "it shares memory or is a constructor; see tests/tensor/test_interchange.py",
+    ),
     "chain_matmul": "PyTorch warns that it is deprecated; linalg.multi_dot is its other name",
     "ger": "PyTorch warns that it is deprecated; outer is its other name",
     **dict.fromkeys(
