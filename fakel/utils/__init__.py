@@ -1,5 +1,5 @@
 """Utilities beside the library proper, as in ``torch.utils``."""
 
-from fakel.utils import data
+from fakel.utils import data, hooks
 
-__all__ = ["data"]
+__all__ = ["data", "hooks"]

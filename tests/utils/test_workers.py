@@ -102,6 +102,16 @@ def test_workers_end_with_the_iterator():
     assert not any(process.is_alive() for process in processes)
 
 
+def test_a_forked_copy_does_not_end_the_workers():
+    iterator = iter(data.DataLoader(Numbers(), 2, num_workers=2))
+    child = os.fork()
+    if child == 0:
+        iterator._shutdown_workers()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert len(list(iterator)) == 6
+
+
 class Draws:
     """Samples that tell a worker's number, seed and random numbers."""
 
