@@ -94,9 +94,7 @@ def _maxima_of_windows(input, positions):
         flat = np.zeros((), np.int64)
         for axis, (t, array) in enumerate(zip(tap, positions, strict=True)):
             lead = array[t].shape[:-1]
-            line = array[t].reshape(
-                *lead, *[1] * axis, array.shape[-1], *[1] * (count - axis - 1)
-            )
+            line = array[t].reshape(*lead, *[1] * axis, array.shape[-1], *[1] * (count - axis - 1))
             flat = flat + line * math.prod(size[axis + 1 :])
         flat = np.broadcast_to(flat, best.shape)
         places = flat.reshape(*flat.shape[:2], math.prod(output))

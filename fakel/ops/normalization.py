@@ -18,6 +18,11 @@ from fakel.ops.pullback import pullback
 from fakel.tensor import finfo
 
 
+def _rows(array, elements):
+    """(rows, elements), also where there are none."""
+    return array.reshape(array.size // elements if elements else 0, elements)
+
+
 def _along_channels(vector, ndim):
     """(channels,) so that it broadcasts with (batch, channels, *)."""
     return vector.reshape(1, -1, *[1] * (ndim - 2))
@@ -26,12 +31,8 @@ def _along_channels(vector, ndim):
 def _channel_sums(array):
     """The sums over all but the channels, without losing precision over a large batch."""
     batch, channels = array.shape[:2]
-    return (
-        array.reshape(batch, channels, math.prod(array.shape[2:]))
-        .sum(2)
-        .sum(0, dtype=np.float64)
-        .astype(array.dtype)
-    )
+    of_samples = array.reshape(batch, channels, math.prod(array.shape[2:])).sum(2)
+    return of_samples.sum(0, dtype=np.float64).astype(array.dtype)
 
 
 # Batch normalisation
@@ -68,11 +69,11 @@ def _batch_norm_gradient(output_gradient, input, weight, mean, variance, *, eps)
     return centred, weight_gradient, bias_gradient
 
 
-def _pull_batch_norm(grads, input, weight, results, eps):
+def _pull_batch_norm(grads, input, weight, result1, result2, eps):
     channels = (input.shape[1],)
     kind = input.dtype
     return _batch_norm_gradient(
-        grads[0], input, weight, results[1], results[2], eps=eps,
+        grads[0], input, weight, result1, result2, eps=eps,
         shape=(tuple(input.shape), channels, channels), dtype=(kind, kind, kind),
     )  # fmt: skip
 
@@ -241,7 +242,7 @@ def _pull_rows(gradient_rows, normalised, scale):
 
 @primitive("layer_norm", backward_name="NativeLayerNormBackward0")
 def _layer_norm(input, weight, bias, *, elements, eps):
-    result, mean, scale = _normalise_rows(input.reshape(-1, elements), eps)
+    result, mean, scale = _normalise_rows(_rows(input, elements), eps)
     if weight is not None:
         result *= weight.ravel()
     if bias is not None:
@@ -252,8 +253,8 @@ def _layer_norm(input, weight, bias, *, elements, eps):
 @primitive("layer_norm_gradient")
 def _layer_norm_gradient(output_gradient, input, weight, mean, scale, *, elements, eps):
     scale = scale[:, None]
-    normalised = (input.reshape(-1, elements) - mean[:, None]) * scale
-    rows = output_gradient.reshape(-1, elements)
+    normalised = (_rows(input, elements) - mean[:, None]) * scale
+    rows = _rows(output_gradient, elements)
     weight_gradient = (rows * normalised).sum(0)
     bias_gradient = rows.sum(0)
     if weight is not None:
@@ -261,10 +262,10 @@ def _layer_norm_gradient(output_gradient, input, weight, mean, scale, *, element
     return _pull_rows(rows, normalised, scale).reshape(input.shape), weight_gradient, bias_gradient
 
 
-def _pull_layer_norm(grads, input, weight, bias, results, elements, eps):
+def _pull_layer_norm(grads, input, weight, bias, result1, result2, elements, eps):
     kind, vector = input.dtype, (elements,)
     found = _layer_norm_gradient(
-        grads[0], input, weight, results[1], results[2], elements=elements, eps=eps,
+        grads[0], input, weight, result1, result2, elements=elements, eps=eps,
         shape=(tuple(input.shape), vector, vector), dtype=(kind, kind, kind),
     )  # fmt: skip
     return (
@@ -293,7 +294,7 @@ gradient(
 
 
 def _check_normalized_shape(input, normalized_shape, star, **vectors):
-    """The normalised shape as a tuple, and how many elements it has."""
+    """The normalised shape as a tuple."""
     if isinstance(normalized_shape, int):
         normalized_shape = (normalized_shape,)
     shape = tuple(int(size) for size in normalized_shape)
@@ -314,7 +315,7 @@ def _check_normalized_shape(input, normalized_shape, star, **vectors):
             f"Given normalized_shape={list(shape)}, expected input with shape [*{star}{wanted}], "
             f"but got input of size{list(input.shape)}"
         )
-    return shape, math.prod(shape)
+    return shape
 
 
 @operator(method=False, out=False)
@@ -329,14 +330,26 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
         weight, bias: of that shape, or None.
         cudnn_enable: has no effect on a CPU.
     """
-    shape, elements = _check_normalized_shape(
-        input, normalized_shape, ", ", weight=weight, bias=bias
-    )
+    shape = _check_normalized_shape(input, normalized_shape, ", ", weight=weight, bias=bias)
+    return _record_layer_norm(input, shape, weight, bias, eps)[0]
+
+
+def _record_layer_norm(input, shape, weight, bias, eps):
+    elements = math.prod(shape)
     rows = (math.prod(input.shape[: input.ndim - len(shape)]),)
     return _layer_norm(
         input, weight, bias, elements=elements, eps=float(eps),
         shape=(tuple(input.shape), rows, rows), dtype=(input.dtype,) * 3,
-    )[0]  # fmt: skip
+    )  # fmt: skip
+
+
+@operator(method=False, out=False)
+def native_layer_norm(input, normalized_shape, weight, bias, eps):
+    """`layer_norm`, and the mean and the inverse deviation of each row."""
+    shape = _check_normalized_shape(input, normalized_shape, ", ", weight=weight, bias=bias)
+    result, mean, scale = _record_layer_norm(input, shape, weight, bias, eps)
+    rows = (*input.shape[: input.ndim - len(shape)], *[1] * len(shape))
+    return result, mean.detach().reshape(rows), scale.detach().reshape(rows)
 
 
 @primitive("group_norm", backward_name="NativeGroupNormBackward0")
@@ -364,10 +377,10 @@ def _group_norm_gradient(output_gradient, input, weight, mean, scale, *, groups,
     return pulled.reshape(input.shape), weight_gradient, bias_gradient
 
 
-def _pull_group_norm(grads, input, weight, results, groups, eps):
+def _pull_group_norm(grads, input, weight, result1, result2, groups, eps):
     kind, channels = input.dtype, (input.shape[1],)
     return _group_norm_gradient(
-        grads[0], input, weight, results[1], results[2], groups=groups, eps=eps,
+        grads[0], input, weight, result1, result2, groups=groups, eps=eps,
         shape=(tuple(input.shape), channels, channels), dtype=(kind, kind, kind),
     )  # fmt: skip
 
@@ -405,7 +418,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {input.ndim}"
         )
-    batch, channels = input.shape[:2]
+    channels = input.shape[1]
     if num_groups <= 0:
         raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if channels % num_groups:
@@ -420,11 +433,25 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
                 f"but got {name} of shape {list(vector.shape)} and input of shape "
                 f"{list(input.shape)}"
             )
-    rows = (batch * num_groups,)
+    return _record_group_norm(input, weight, bias, num_groups, eps)[0]
+
+
+def _record_group_norm(input, weight, bias, groups, eps):
+    rows = (input.shape[0] * groups,)
     return _group_norm(
-        input, weight, bias, groups=int(num_groups), eps=float(eps),
+        input, weight, bias, groups=int(groups), eps=float(eps),
         shape=(tuple(input.shape), rows, rows), dtype=(input.dtype,) * 3,
-    )[0]  # fmt: skip
+    )  # fmt: skip
+
+
+@operator(method=False, out=False)
+def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
+    """`group_norm` of (N, C, HxW), and the mean and the inverse deviation of each group."""
+    result = _record_group_norm(input.reshape(N, C, HxW), weight, bias, group, eps)[0]
+    rows = input.reshape(N, group, C // group * HxW)
+    centred = rows - rows.mean(-1, keepdim=True)
+    scale = ((centred * centred).mean(-1) + eps).rsqrt()
+    return result.reshape(input.shape), rows.mean(-1), scale
 
 
 # Root mean square normalisation
@@ -432,7 +459,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
 
 @primitive("rms_norm")
 def _rms_norm(input, weight, *, elements, eps):
-    rows = input.reshape(-1, elements)
+    rows = _rows(input, elements)
     scale = 1 / np.sqrt((rows * rows).mean(1, keepdims=True) + np.asarray(eps, input.dtype))
     result = rows * scale
     if weight is not None:
@@ -442,10 +469,10 @@ def _rms_norm(input, weight, *, elements, eps):
 
 @primitive("rms_norm_gradient")
 def _rms_norm_gradient(output_gradient, input, weight, *, elements, eps):
-    rows = input.reshape(-1, elements)
+    rows = _rows(input, elements)
     scale = 1 / np.sqrt((rows * rows).mean(1, keepdims=True) + np.asarray(eps, input.dtype))
     normalised = rows * scale
-    pulled = output_gradient.reshape(-1, elements)
+    pulled = _rows(output_gradient, elements)
     weight_gradient = (pulled * normalised).sum(0)
     if weight is not None:
         pulled = pulled * weight.ravel()
@@ -482,9 +509,9 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
 
     `eps` is the dtype's machine epsilon when left out.
     """
-    _, elements = _check_normalized_shape(input, normalized_shape, "", weight=weight)
+    shape = _check_normalized_shape(input, normalized_shape, "", weight=weight)
     eps = finfo(input.dtype).eps if eps is None else eps
-    return _rms_norm(input, weight, elements=elements, eps=float(eps))
+    return _rms_norm(input, weight, elements=math.prod(shape), eps=float(eps))
 
 
 # Composites

@@ -117,7 +117,8 @@ def _first_positions(window, size):
 def _max_pool_gradient(output_gradient, indices, *, size):
     rows = math.prod(indices.shape[:2])
     length = math.prod(size)
-    flat = indices.reshape(rows, -1) + np.arange(rows)[:, None] * length
+    flat = indices.reshape(rows, math.prod(indices.shape[2:]))
+    flat = flat + np.arange(rows)[:, None] * length
     total = np.bincount(flat.ravel(), output_gradient.ravel(), rows * length)
     return total.reshape(*indices.shape[:2], *size)
 
@@ -137,7 +138,7 @@ def _gather_maxima(grad, indices):
 
 gradient(
     _max_pool,
-    input=lambda grads, results, input: scatter_maxima(grads[0], results[1], input),
+    input=lambda grads, result1, input: scatter_maxima(grads[0], result1, input),
 )
 gradient(
     _max_pool_gradient,
@@ -200,7 +201,7 @@ gradient(
 @primitive("max_unpool")
 def _max_unpool(input, indices, *, size):
     length = math.prod(size)
-    flat = indices.reshape(*indices.shape[:2], -1)
+    flat = indices.reshape(*indices.shape[:2], math.prod(indices.shape[2:]))
     wrong = (flat < 0) | (flat >= length)
     if wrong.any():
         volume = "x".join(str(number) for number in size)
