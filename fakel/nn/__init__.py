@@ -1,6 +1,6 @@
 """Layers, containers, losses and their functional forms, as in torch.nn."""
 
-from fakel.nn import functional, init, modules, parallel, utils
+from fakel.nn import attention, functional, init, modules, parallel, utils
 from fakel.nn.modules import *  # noqa: F403
 from fakel.nn.modules import __all__ as _layers
 from fakel.nn.parallel import DataParallel
@@ -12,6 +12,7 @@ __all__ = [
     "Parameter",
     "UninitializedBuffer",
     "UninitializedParameter",
+    "attention",
     "functional",
     "init",
     "modules",

@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 
+MultiheadAttention.__module__ = __name__  # a pickled module names its class by PyTorch's file
+
+
 class _Activation(Module):
     """An activation; the attributes named in ``_shown`` are printed, then ``inplace`` if set."""
 

@@ -13,6 +13,11 @@ from fakel.nn.modules.parameter_container import ParameterDict, ParameterList, c
 __all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
+# A pickled module names its class by PyTorch's file.
+for _class in (ParameterDict, ParameterList):
+    _class.__module__ = __name__
+
+
 class Container(Module):
     """A module that only holds the modules given by keyword (of old programs)."""
 

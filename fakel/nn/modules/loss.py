@@ -46,6 +46,21 @@ __all__ = [
 ]
 
 
+# A pickled module names its class by PyTorch's file.
+for _class in (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+):
+    _class.__module__ = __name__
+
+
 class L1Loss(_Loss):
     """|x - y|."""
 

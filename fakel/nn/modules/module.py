@@ -305,6 +305,12 @@ class Module(ModuleState, ModuleHooks):
 
     __call__ = _wrapped_call_impl = _call_impl
 
+    def compile(self, *args, **kwargs):
+        """Accept PyTorch's request to compile, with any of torch.compile's arguments.
+
+        There is nothing to do: programs that repeat are compiled without being asked.
+        """
+
     # Traversal --------------------------------------------------------------------------------
 
     def _named_members(self, get_members_fn, prefix="", recurse=True, remove_duplicate=True):

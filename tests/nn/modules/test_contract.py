@@ -94,6 +94,13 @@ def test_every_layer_of_pytorch_is_there():
     assert names == {"LinearCrossEntropyLoss", "LinearCrossEntropyOptions"}
 
 
+@pytest.mark.parametrize("name", sorted(set(CASES) | CONTAINERS))
+def test_pickled_name(name):
+    ours, theirs = getattr(nn, name), getattr(torch.nn, name)
+    assert ours.__module__.replace("fakel", "torch", 1) == theirs.__module__
+    assert ours.__qualname__ == theirs.__qualname__
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_signature(name):
     ours = inspect.signature(getattr(nn, name).__init__).parameters.values()
