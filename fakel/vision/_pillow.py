@@ -1,4 +1,4 @@
-"""Pillow, imported only when an image is really needed: it is an extra (`pip install 'fakel[vision]'`)."""
+"""Pillow, an extra (`pip install 'fakel[vision]'`), imported only when an image is needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_pillow_image(value: Any) -> bool:
 def image_from_array(array: Any, mode: str) -> Any:
     """A PIL image of `mode` from an array of shape (height, width) or (height, width, channels).
 
-    `Image.fromarray(array, mode)` with an explicit mode is deprecated in Pillow; this does the same.
+    `Image.fromarray` with an explicit mode is deprecated in Pillow; this does the same.
     """
     height, width = array.shape[:2]
     return pillow().frombuffer(mode, (width, height), array.tobytes(), "raw", mode, 0, 1)

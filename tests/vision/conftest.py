@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def torchvision(torch):
-    """torchvision. Its published build is for CUDA: two operators must be declared before its import."""
+    """Its published build is for CUDA: two operators must be declared before the import."""
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,4 +1,4 @@
-"""Datasets: files read as torchvision reads them, clear errors where they are missing or damaged."""
+"""Datasets: files read as torchvision reads them, clear errors for missing or damaged ones."""
 
 from __future__ import annotations
 

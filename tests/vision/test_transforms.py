@@ -1,4 +1,4 @@
-"""Transforms do what torchvision's do: values, printed form, errors, and the same random choices."""
+"""Transforms do what torchvision's do: values, printed form, errors, random choices."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def outcome(framework, transform, image, seed):
         warnings.simplefilter("ignore")
         try:
             result = plain(transform(image))
-        except (ValueError, TypeError, RuntimeError) as error:
+        except (ValueError, TypeError, RuntimeError, AttributeError) as error:
             text = str(error).replace("fakel.tensor.tensor.Tensor", "torch.Tensor")
             result = (type(error), text)
     return result, framework.rand(1).item(), random.random()

@@ -162,7 +162,7 @@ class CIFAR10(WholeBatches, VisionDataset):
 
 
 class CIFAR100(CIFAR10):
-    """50,000 training and 10,000 test pictures in 100 classes; the files lie in cifar-100-python."""
+    """50,000 training and 10,000 test pictures in 100 classes, from cifar-100-python."""
 
     base_folder = "cifar-100-python"
     url = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fakel import ops
-from fakel.tensor import Generator
+from fakel.tensor.generator import Generator
 from fakel.vision.datasets.vision import VisionDataset
 from fakel.vision.transforms import functional
 

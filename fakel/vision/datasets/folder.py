@@ -186,7 +186,8 @@ class ImageFolder(DatasetFolder):
         transform: a function of the PIL image.
         target_transform: a function of the class number.
         loader: a function that makes an image of a path.
-        is_valid_file: a function of the path that says whether to take it; by default files that end
+        is_valid_file: a function of the path that says whether to take it; by default files that
+            end
             like an image's are taken.
         allow_empty: allow classes without files.
 

@@ -22,7 +22,7 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 class MNIST(WholeBatches, VisionDataset):
-    """Handwritten digits (LeCun, Cortes, Burges): 60,000 for training, 10,000 for testing, 28 x 28 grey.
+    """Digits of 28 x 28 (LeCun, Cortes, Burges): 60,000 for training, 10,000 for testing.
 
     Args:
         root: the folder; the files lie in root/MNIST/raw, compressed with gzip or not.
@@ -192,10 +192,10 @@ class KMNIST(MNIST):
 
 
 class MiniMNIST(MNIST):
-    """5,000 real MNIST digits inside the package: 4,000 for training, 1,000 for testing, no download.
+    """5,000 real MNIST digits inside the package: 4,000 for training, 1,000 for testing.
 
-    Each digit has 400 images for training and 100 for testing. `mini_mnist/README.md` says where they
-    come from and under which licence.
+    Each digit has 400 images for training and 100 for testing. `mini_mnist/README.md` says where
+    they come from and under which licence.
 
     Args:
         root: accepted so that MiniMNIST can stand where MNIST does; the files are fakel's own.

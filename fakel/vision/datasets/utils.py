@@ -1,8 +1,8 @@
 """Downloads, checksums and archives.
 
-A download goes to a `.part` file beside its place and is moved there only when it is whole and its checksum
-is right: whatever interrupts it, no half file is ever taken for the real one, and the next attempt goes on
-where this one stopped.
+A download goes to a `.part` file beside its place and is moved there only when it is whole and its
+checksum is right: whatever interrupts it, no half file is ever taken for the real one, and the
+next attempt goes on where this one stopped.
 """
 
 from __future__ import annotations

@@ -110,7 +110,8 @@ class GoogLeNet(nn.Module):
         blocks: the classes of convolution, inception and auxiliary classifier.
         dropout, dropout_aux: the probabilities before the classifiers.
 
-    Shape: (n, 3, height, width) to (n, num_classes), in training with `aux_logits` a `GoogLeNetOutputs`.
+    Shape: (n, 3, height, width) to (n, num_classes); a `GoogLeNetOutputs` of them in training
+        with `aux_logits`.
     """
 
     def __init__(
@@ -127,8 +128,8 @@ class GoogLeNet(nn.Module):
         blocks = [BasicConv2d, Inception, InceptionAux] if blocks is None else blocks
         if init_weights is None:
             warnings.warn(
-                "The default weight initialization of GoogleNet will be changed in future releases of "
-                "torchvision. If you wish to keep the old behavior (which leads to long "
+                "The default weight initialization of GoogleNet will be changed in future releases "
+                "of torchvision. If you wish to keep the old behavior (which leads to long "
                 "initialization times due to scipy/scipy#11299), please set init_weights=True.",
                 FutureWarning,
                 stacklevel=2,

@@ -1,4 +1,4 @@
-"""Model builders: functions that make a model by name, with torchvision's way of asking for weights."""
+"""Functions that make a model by name, with torchvision's way of asking for weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
 
 
 def model_builder(function: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """Register a builder and give it the keywords `weights` and `progress`, and the old `pretrained`.
+    """Register a builder and give it the keywords `weights`, `progress` and the old `pretrained`.
 
-    fakel has no trained weights to download: asking for some raises RuntimeError. `progress` is about that
-    download and has no effect.
+    fakel has no trained weights to download: asking for some raises RuntimeError. `progress` is
+    about that download and has no effect.
     """
 
     @functools.wraps(function)
@@ -25,9 +25,9 @@ def model_builder(function: Callable[..., nn.Module]) -> Callable[..., nn.Module
         weights = _requested_weights(args, kwargs)
         if weights:
             raise RuntimeError(
-                f"fakel cannot download trained weights for {function.__name__} (asked for: {weights}). "
-                "Build the model with weights=None and load a file of its state_dict: "
-                "model.load_state_dict(torch.load(path))"
+                f"fakel cannot download trained weights for {function.__name__} "
+                f"(asked for: {weights}). Build the model with weights=None and load a file of its "
+                "state_dict: model.load_state_dict(torch.load(path))"
             )
         return function(**kwargs)
 
@@ -36,15 +36,15 @@ def model_builder(function: Callable[..., nn.Module]) -> Callable[..., nn.Module
 
 
 def _requested_weights(args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Take the arguments about weights out of `kwargs`; warns about old ways as torchvision does."""
+    """Take the arguments about weights out of `kwargs`; old ways warn as in torchvision."""
     if len(args) > 2:
         raise TypeError(f"expected at most 2 positional arguments, got {len(args)}")
     positional = dict(zip(("weights", "progress"), args))
     if positional:
         names = " and ".join(f"'{name}'" for name in positional)
         warnings.warn(
-            f"Using {names} as positional parameter(s) is deprecated since 0.13 and may be removed in "
-            "the future. Please use keyword parameter(s) instead.",
+            f"Using {names} as positional parameter(s) is deprecated since 0.13 and may be removed "
+            "in the future. Please use keyword parameter(s) instead.",
             stacklevel=3,
         )
         kwargs.update(positional)
@@ -59,8 +59,8 @@ def _requested_weights(args: tuple, kwargs: dict[str, Any]) -> Any:
         )
     if weights is False:
         warnings.warn(
-            "Arguments other than a weight enum or `None` for 'weights' are deprecated since 0.13 and "
-            "may be removed in the future. The current behavior is equivalent to passing "
+            "Arguments other than a weight enum or `None` for 'weights' are deprecated since 0.13 "
+            "and may be removed in the future. The current behavior is equivalent to passing "
             "`weights=None`.",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""ResNet (He et al. 2015, arXiv 1512.03385), ResNeXt (arXiv 1611.05431), wide ResNet (arXiv 1605.07146)."""
+"""ResNet (arXiv 1512.03385), ResNeXt (arXiv 1611.05431), wide ResNet (arXiv 1605.07146)."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ class ResNet(nn.Module):
         num_classes: how many outputs.
         zero_init_residual: begin with blocks that only pass their input on (arXiv 1706.02677).
         groups, width_per_group: of the convolutions of 3 x 3 in `Bottleneck`.
-        replace_stride_with_dilation: for each of the last three stages, dilate instead of shrinking.
+        replace_stride_with_dilation: dilate instead of shrinking, for each of the last three
+            stages.
         norm_layer: the normalisation, by default `BatchNorm2d`.
 
     Shape: (n, 3, height, width) to (n, num_classes).

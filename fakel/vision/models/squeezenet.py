@@ -16,7 +16,7 @@ _LAYOUTS = {
 
 
 class Fire(nn.Module):
-    """Squeeze by a convolution of 1 x 1, then expand by one of 1 x 1 and one of 3 x 3, side by side.
+    """Squeeze by a convolution of 1 x 1, expand by two of 1 x 1 and 3 x 3 side by side.
 
     Args:
         inplanes: the channels that come in.

@@ -20,7 +20,7 @@ class VGG(nn.Module):
     Args:
         features: the convolutions, ending in 512 channels.
         num_classes: how many outputs.
-        init_weights: draw the weights as the paper's successors do (He), not with the layers' defaults.
+        init_weights: draw the weights as He et al. do, not with the layers' defaults.
         dropout: the probability in the classifier.
 
     Shape: (n, 3, height, width), at least 32 x 32, to (n, num_classes).

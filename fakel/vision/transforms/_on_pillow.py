@@ -1,4 +1,4 @@
-"""Image operations on PIL images. `functional` checks the arguments and chooses this file or `_on_tensor`."""
+"""Image operations on PIL images. `functional` checks the arguments and chooses the file."""
 
 from __future__ import annotations
 

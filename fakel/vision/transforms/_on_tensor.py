@@ -1,7 +1,7 @@
 """Image operations on tensors of shape (..., channels, height, width).
 
-`functional` checks the arguments and chooses this file or `_on_pillow`. Whole numbers stand for colours up
-to their type's largest value, floating numbers for colours from 0 to 1.
+`functional` checks the arguments and chooses this file or `_on_pillow`. Whole numbers stand for
+colours up to their type's largest value, floating numbers for colours from 0 to 1.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ TWO_DIMENSIONS = "Please provide only two dimensions (h, w) for size."
 
 
 def size_pair(size: Any, message: str = TWO_DIMENSIONS) -> Any:
-    """(height, width) from a number, a sequence of one, or a sequence of two (returned as it is)."""
+    """(height, width) from a number, a sequence of one, or one of two, returned as it is."""
     if isinstance(size, int | float):
         return int(size), int(size)
     if isinstance(size, Sequence) and len(size) == 1:

@@ -2,14 +2,15 @@
 
 A transform that can do so declares
 
-- `batch_stages`: which kinds of image arrays it takes and what they become. "image" stands for PIL images as
-  bytes (n, height, width, channels), "tensor" for tensors (n, channels, height, width);
+- `batch_stages`: which kinds of image arrays it takes and what they become. "image" stands for PIL
+  images as bytes (n, height, width, channels), "tensor" for tensors (n, channels, height, width);
 - `batch(array, stage, draws)`: the transformed array;
 - `draw(height, width)`: for random ones, the random choice for one image;
 - `batch_size_after(height, width)`: for those that change the size.
 
-The choices are drawn sample by sample, through the whole chain, before anything is transformed: the random
-stream is the one that transforming each sample alone would use, and the results are the same, bit by bit.
+The choices are drawn sample by sample, through the whole chain, before anything is transformed:
+the random stream is the one that transforming each sample alone would use, and the results are the
+same, bit by bit.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class BatchPlan:
         return np.ascontiguousarray(images)
 
     def _draw(self, count: int, height: int, width: int) -> list[list[Any]]:
-        """For every transform the random choices of all samples; empty lists for fixed transforms."""
+        """For every transform the random choices of all samples; none for fixed transforms."""
         sizes = []
         for transform in self.transforms:
             sizes.append((height, width))
@@ -54,7 +55,7 @@ class BatchPlan:
 
 
 def batch_plan(transform: Any) -> BatchPlan | None:
-    """The plan that makes tensors out of images by `transform`, or None where it needs single images."""
+    """The plan that makes tensors of images by `transform`; None if it needs single images."""
     if get_default_dtype() not in (dtypes.float32, dtypes.float64):
         return None
     leaves = _leaves(transform)
@@ -80,7 +81,7 @@ def _declares_batch(kind: type) -> bool:
 
 
 def _owns_call(kind: type, name: str) -> bool:
-    """Whether the class that declares `name` also decides what a call does: no subclass overrides it."""
+    """Whether the class that declares `name` also decides what a call does."""
     for parent in kind.__mro__:
         if name in vars(parent):
             return True

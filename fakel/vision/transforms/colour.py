@@ -20,7 +20,8 @@ class ColorJitter(nn.Module):
 
     Args:
         brightness, contrast, saturation: (least, most) factor, or one number for 1 - it to 1 + it.
-        hue: (least, most) turn of the circle of colours in -0.5 to 0.5, or one number for -it to it.
+        hue: (least, most) turn of the circle of colours, in -0.5 to 0.5, or one number for
+            -it to it.
     """
 
     def __init__(
@@ -293,7 +294,7 @@ class RandomErasing(nn.Module):
         ratio: Sequence[float],
         value: Sequence[float] | None = None,
     ) -> tuple[int, int, int, int, Tensor]:
-        """Draw (top, left, height, width, filling); after ten misses the whole image stays as it is."""
+        """Draw (top, left, height, width, filling); after ten misses nothing is erased."""
         channels, rows, columns = img.shape[-3:]
         for _ in range(10):
             # The shape is height / width here, unlike in RandomResizedCrop.

@@ -11,7 +11,7 @@ from fakel.vision._pillow import image_from_array, is_pillow_image
 
 _ARRAY_TYPES = {"I": np.int32, "I;16": np.int16, "I;16B": np.int16, "F": np.float32}
 
-# Channels of an array, and the modes of a PIL image that can be made from it; the first is the default.
+# The channels of an array, and the modes of PIL images made from it; the first is the default.
 _MODES = {2: ("LA",), 3: ("RGB", "YCbCr", "HSV"), 4: ("RGBA", "CMYK", "RGBX")}
 _SINGLE_CHANNEL_MODES = {"uint8": "L", "int16": "I;16", "int32": "I", "float32": "F"}
 
@@ -19,7 +19,8 @@ _SINGLE_CHANNEL_MODES = {"uint8": "L", "int16": "I;16", "int32": "I", "float32":
 def to_tensor(pic: Any) -> Tensor:
     """A PIL image or an array (height, width[, channels]) as a tensor (channels, height, width).
 
-    Bytes (0 to 255) become floating numbers from 0 to 1 of the default type; other values stay as they are.
+    Bytes (0 to 255) become floating numbers from 0 to 1 of the default type; other values stay as
+    they are.
     """
     if is_pillow_image(pic):
         array = _image_array(pic)
@@ -36,13 +37,13 @@ def to_tensor(pic: Any) -> Tensor:
 
 
 def unit_range(array: np.ndarray) -> np.ndarray:
-    """Bytes from 0 to 255 as numbers from 0 to 1, in float64 where that is the default, else float32."""
+    """Bytes as numbers from 0 to 1, in float64 where that is the default, else float32."""
     kind = np.float64 if get_default_dtype() == dtypes.float64 else np.float32
     return array.astype(kind) / kind(255)
 
 
 def pil_to_tensor(pic: Any) -> Tensor:
-    """A PIL image as a tensor (channels, height, width) of the image's own type, values unchanged."""
+    """A PIL image as a tensor (channels, height, width), type and values unchanged."""
     if not is_pillow_image(pic):
         raise TypeError(f"pic should be PIL Image. Got {type(pic)}")
     array = np.array(pic)
@@ -54,8 +55,8 @@ def pil_to_tensor(pic: Any) -> Tensor:
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
     """A tensor (channels, height, width) or an array (height, width[, channels]) as a PIL image.
 
-    Floating numbers from 0 to 1 become bytes, unless `mode` is "F". Without a mode, the number of channels
-    and the type choose it: L, I;16, I or F, LA, RGB, RGBA.
+    Floating numbers from 0 to 1 become bytes, unless `mode` is "F". Without a mode, the number of
+    channels and the type choose it: L, I;16, I or F, LA, RGB, RGBA.
     """
     if isinstance(pic, Tensor):
         array = pic._array()

@@ -317,10 +317,11 @@ def draw_box(area: int, scale: Sequence[float], ratio: Sequence[float]) -> tuple
 
 
 def _place(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
-    """Draw where a box of rows x columns lies in the image; nothing is drawn when it fills the image."""
+    """Draw where a box of rows x columns lies in the image, unless it fills the image."""
     if height < rows or width < columns:
         raise ValueError(
-            f"Required crop size {(rows, columns)} is larger than input image size {(height, width)}"
+            f"Required crop size {(rows, columns)} is larger than input image size "
+            f"{(height, width)}"
         )
     if height == rows and width == columns:
         return 0, 0

@@ -1,7 +1,7 @@
 """torchvision.transforms.functional: image operations on PIL images and on tensors alike.
 
-Each function checks its arguments and hands the image to `_on_pillow` or `_on_tensor`. Tensors have the shape
-(..., channels, height, width).
+Each function checks its arguments and hands the image to `_on_pillow` or `_on_tensor`. Tensors
+have the shape (..., channels, height, width).
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ def _kind(image: Image) -> ModuleType:
 
 
 def get_dimensions(img: Image) -> list[int]:
-    """[channels, height, width]"""
+    """[channels, height, width]."""
     return _kind(img).get_dimensions(img)
 
 
 def get_image_size(img: Image) -> list[int]:
-    """[width, height]"""
+    """[width, height]."""
     _, height, width = get_dimensions(img)
     return [width, height]
 
@@ -93,7 +93,7 @@ def get_image_num_channels(img: Image) -> int:
 def convert_image_dtype(image: Tensor, dtype: dtype = dtypes.float32) -> Tensor:
     """Change the type of a tensor and scale its colours to the new type's range.
 
-    Raises RuntimeError where the new type cannot hold the colours exactly (float32 to int32 or int64).
+    Raises RuntimeError where the new type cannot hold the colours (float32 to int32 or int64).
     """
     if not isinstance(image, Tensor):
         raise TypeError("Input img should be Tensor Image")
@@ -116,12 +116,13 @@ def resize(
     max_size: int | None = None,
     antialias: bool | None = True,
 ) -> Image:
-    """Resize to (height, width), or so that the shorter edge is `size` and the longer at most `max_size`."""
+    """Resize to (height, width), or to a shorter edge of `size` and a longer up to `max_size`."""
     mode = interpolation_mode(interpolation)
     sizes = [size] if isinstance(size, int) else list(size)
     if len(sizes) not in (1, 2):
         raise ValueError(
-            f"Size must be an int or a 1 or 2 element tuple/list, not a {len(sizes)} element tuple/list"
+            f"Size must be an int or a 1 or 2 element tuple/list, not a {len(sizes)} element "
+            "tuple/list"
         )
     if max_size is not None and len(sizes) != 1:
         raise ValueError(
@@ -135,7 +136,8 @@ def resize(
         return img
     if kind is on_pillow and antialias is False:
         warnings.warn(
-            "Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.",
+            "Anti-alias option is always applied for PIL Image input. "
+            "Argument antialias is ignored.",
             stacklevel=2,
         )
     return kind.resize(img, new, mode, antialias)
@@ -162,7 +164,7 @@ def pad(
     fill: float | Sequence[float] = 0,
     padding_mode: str = "constant",
 ) -> Image:
-    """Pad all sides by one number, (left and right, top and bottom), or (left, top, right, bottom)."""
+    """Pad by one number, (left and right, top and bottom) or (left, top, right, bottom)."""
     if not isinstance(padding, int | tuple | list):
         raise TypeError("Got inappropriate padding arg")
     if not isinstance(padding_mode, str):
@@ -173,12 +175,13 @@ def pad(
 
 
 def padding_sides(padding: int | Sequence[int]) -> list[int]:
-    """[left, top, right, bottom]"""
+    """[left, top, right, bottom]."""
     if isinstance(padding, int):
         return [padding] * 4
     if len(padding) not in (1, 2, 4):
         raise ValueError(
-            f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(padding)} element tuple"
+            "Padding must be an int or a 1, 2, or 4 element tuple, "
+            f"not a {len(padding)} element tuple"
         )
     return list(padding) * (4 // len(padding))
 
@@ -227,7 +230,8 @@ def five_crop(img: Image, size: int | Sequence[int]) -> tuple[Image, ...]:
     _, height, width = get_dimensions(img)
     if crop_width > width or crop_height > height:
         raise ValueError(
-            f"Requested crop size {(crop_height, crop_width)} is bigger than input size {(height, width)}"
+            f"Requested crop size {(crop_height, crop_width)} is bigger than input size "
+            f"{(height, width)}"
         )
     corners = [
         crop(img, top, left, crop_height, crop_width)
@@ -270,7 +274,7 @@ def rotate(
     center: Sequence[float] | None = None,
     fill: float | Sequence[float] | None = None,
 ) -> Image:
-    """Rotate by `angle` degrees against the clock about `center` (x, y), by default the image's centre."""
+    """Rotate by `angle` degrees against the clock about `center` (x, y) or the middle."""
     mode = interpolation_mode(interpolation)
     if not isinstance(angle, int | float):
         raise TypeError("Argument angle should be int or float")
@@ -368,7 +372,7 @@ def perspective(
 def _perspective_coefficients(
     startpoints: Sequence[Sequence[int]], endpoints: Sequence[Sequence[int]]
 ) -> list[float]:
-    """a to h of the map from `endpoints` back to `startpoints`, by solving eight equations."""
+    """The numbers a to h of the map from `endpoints` back to `startpoints`."""
     if len(startpoints) != 4 or len(endpoints) != 4:
         raise ValueError(
             f"Please provide exactly four corners, got {len(startpoints)} startpoints and "
@@ -418,7 +422,7 @@ def adjust_hue(img: Image, hue_factor: float) -> Image:
 
 
 def adjust_gamma(img: Image, gamma: float, gain: float = 1) -> Image:
-    """gain * img ** gamma, with colours from 0 to 1."""
+    """The colours, from 0 to 1, become gain * colour ** gamma."""
     if gamma < 0:
         raise ValueError("Gamma should be a non-negative real number")
     return _kind(img).adjust_gamma(img, gamma, gain)
@@ -459,7 +463,7 @@ def equalize(img: Image) -> Image:
 def gaussian_blur(
     img: Image, kernel_size: int | Sequence[int], sigma: float | Sequence[float] | None = None
 ) -> Image:
-    """Blur with a Gaussian kernel of size (width, height), by default with sigma 0.15 size + 0.35."""
+    """Blur with a Gaussian kernel of (width, height); by default sigma is 0.15 size + 0.35."""
     if not isinstance(kernel_size, int | list | tuple):
         raise TypeError(
             f"kernel_size should be int or a sequence of integers. Got {type(kernel_size)}"

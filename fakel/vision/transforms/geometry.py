@@ -152,7 +152,7 @@ class RandomAffine(nn.Module):
         shears: Sequence[float] | None,
         img_size: Sequence[int],
     ) -> tuple[float, tuple[int, int], float, tuple[float, float]]:
-        """Draw (angle, (shift x, shift y), scale, (shear x, shear y)); `img_size` is (width, height)."""
+        """Draw angle, (shift x, y), scale, (shear x, y); `img_size` is (width, height)."""
         angle = draws.uniform(float(degrees[0]), float(degrees[1]))
         shift = (0, 0)
         if translate is not None:

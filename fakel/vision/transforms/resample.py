@@ -1,8 +1,8 @@
-"""Resampling of tensors: resizing, and reading pixels at computed positions (rotation and its kin).
+"""Resampling of tensors: resizing, and reading pixels at computed positions.
 
-Where a pixel of the result comes from depends on the sizes and the transformation only, never on the
-pixels, so positions and weights are worked out once with NumPy; the pixels then go through two matrix
-products (resizing) or a weighted gather, both of which have gradients.
+Where a pixel of the result comes from depends on the sizes and the transformation only, never on
+the pixels, so positions and weights are worked out once with NumPy; the pixels then go through two
+matrix products (resizing) or a weighted gather, both of which have gradients.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ def resize(images: Tensor, size: Sequence[int], mode: str, antialias: bool) -> T
             continue
         matrix = _from_array(_resize_matrix(old, length, mode, antialias)).to(images.dtype)
         if axis == -2:
-            images = ops.matmul(matrix, images)
+            images = matrix @ images
         else:
-            images = ops.matmul(images, matrix.t())
+            images = images @ matrix.t()
     return images
 
 
 def sample(images: Tensor, grid: np.ndarray, mode: str, fill: Sequence[float] | None) -> Tensor:
     """Read a floating tensor (n, channels, height, width) at `grid` (rows, columns, 2).
 
-    The grid holds x and y, where -1 and 1 are the outer edges of the image. Outside of it lies `fill`
-    (one value, or one a channel; None means 0).
+    The grid holds x and y, where -1 and 1 are the outer edges of the image. Outside of it lies
+    `fill` (one value, or one a channel; None means 0).
     """
     height, width = images.shape[-2:]
     rows, columns = grid.shape[:2]
@@ -69,7 +69,7 @@ def sample(images: Tensor, grid: np.ndarray, mode: str, fill: Sequence[float] | 
         coverage += weight
     if fill is not None:
         colour = ops.tensor(list(fill), dtype=images.dtype).view(1, -1, 1)
-        # Pixels at the edge fade twice, as in torchvision: they are weighted above and blended here.
+        # Pixels at the edge fade twice, as in torchvision: weighted above and blended here.
         covered = _from_array(coverage.reshape(-1)).to(images.dtype)
         result = result * covered + (1.0 - covered) * colour
     return result.view(*images.shape[:-2], rows, columns)
@@ -78,7 +78,7 @@ def sample(images: Tensor, grid: np.ndarray, mode: str, fill: Sequence[float] | 
 def affine_grid(
     matrix: Sequence[float], source: tuple[int, int], target: tuple[int, int]
 ) -> np.ndarray:
-    """The grid of an affine map about the image's centre; `source` and `target` are (height, width)."""
+    """The grid of an affine map about the middle; `source` and `target` are (height, width)."""
     theta = np.asarray(matrix, dtype=np.float32).reshape(2, 3)
     height, width = source
     scale = np.array([0.5 * width, 0.5 * height], dtype=np.float32)
@@ -86,7 +86,7 @@ def affine_grid(
 
 
 def perspective_grid(coefficients: Sequence[float], size: tuple[int, int]) -> np.ndarray:
-    """The grid of a projective map x' = (a x + b y + c) / (g x + h y + 1), y' likewise with d, e, f."""
+    """The grid of x' = (a x + b y + c) / (g x + h y + 1), and y' likewise with d, e, f."""
     a, b, c, d, e, f, g, h = (np.float32(value) for value in coefficients)
     height, width = size
     points = _homogeneous(size, centred=False)
