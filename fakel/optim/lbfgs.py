@@ -74,7 +74,7 @@ class LBFGS(Optimizer):
         search = _Search(group, closure)
 
         first_loss = search.evaluate()
-        loss, gradient = float(first_loss), search.gradient()
+        loss, gradient = _number(first_loss), search.gradient()
         evaluations = 1
         state["func_evals"] += 1
         if _largest(gradient) <= group["tolerance_grad"]:
@@ -96,7 +96,7 @@ class LBFGS(Optimizer):
             if group["line_search_fn"] is None:
                 search.move(state["t"], direction)
                 if iteration < group["max_iter"]:
-                    loss, gradient = float(search.evaluate()), search.gradient()
+                    loss, gradient = _number(search.evaluate()), search.gradient()
                     used = 1
             elif group["line_search_fn"] == "strong_wolfe":
                 loss, gradient, state["t"], used = strong_wolfe(
@@ -188,7 +188,7 @@ class _Search:
 
         def evaluate_at(length: float) -> tuple[float, Tensor]:
             self.move(length, direction)
-            loss, gradient = float(self.evaluate()), self.gradient()
+            loss, gradient = _number(self.evaluate()), self.gradient()
             for parameter, value in zip(self.parameters, origin, strict=True):
                 parameter.copy_(value)
             return loss, gradient
@@ -202,3 +202,7 @@ def _flat(tensor: Tensor) -> Tensor:
 
 def _largest(tensor: Tensor) -> float:
     return tensor.abs().max().item()
+
+
+def _number(loss: Any) -> float:
+    return loss.item() if isinstance(loss, Tensor) else float(loss)
