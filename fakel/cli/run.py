@@ -40,6 +40,7 @@ def run(program: Sequence[str], module: Sequence[str] | None, *, full_traceback:
     except SystemExit:
         raise
     except BaseException as error:
+        _flush_output()
         report(error, full=full_traceback)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
     finally:

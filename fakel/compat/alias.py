@@ -20,7 +20,7 @@ from typing import Any
 # fakel's own layers, which have no counterpart of that name in PyTorch
 PRIVATE = frozenset({"cli", "compat", "graph", "interpreter", "ops", "runtime", "tensor", "vision"})
 ROOTS = {"torchvision": "fakel.vision", "torch": "fakel"}
-MOVED = {"torch.version": "fakel.compat.version", "torchvision.version": "fakel.vision.version"}
+MOVED = {"torch.version": "fakel.compat.version"}
 
 
 def fakel_name(name: str) -> str | None:

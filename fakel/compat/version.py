@@ -61,7 +61,6 @@ def _padded(numbers: tuple[int, ...], length: int) -> tuple[int, ...]:
 
 
 __version__ = TorchVersion("2.13.0+fakel")
-torchvision_version = TorchVersion("0.28.0+fakel")
 
 # the fields of torch.version that say what PyTorch was built with
 git_version = "unknown"

@@ -249,17 +249,6 @@ def tensor_repr(tensor: Any, *, tensor_contents: str | None = None) -> str:
     return result
 
 
-def tensor_format(tensor: Any, format_spec: str) -> str:
-    """What `format(tensor, format_spec)` and f-strings show: a 0-dim tensor formats as its number.
-
-    Raises:
-        TypeError: `format_spec` is not empty and the tensor has dimensions (or is of a subclass).
-    """
-    if tensor.ndim == 0 and _is_own(type(tensor), "Tensor"):
-        return format(tensor.item(), format_spec)
-    return object.__format__(tensor, format_spec)
-
-
 def _printed_name(kind: type) -> str:
     return "tensor" if _is_own(kind, "Tensor") or _is_own(kind, "Parameter") else kind.__name__
 
