@@ -10,7 +10,10 @@ PyTorch has Intel's MKL draw ``bernoulli_`` with a number for p (and so dropout)
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
 
 import numpy as np
 
@@ -25,11 +28,37 @@ DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 _BLOCK = 16  # from this many elements on, normal numbers are made in blocks
 _WIDE = 1 << 28  # ranges of integers from here on take 64-bit draws, so that remainders are fair
 _WIDE_PERMUTATION = ((1 << 32) - 1) // 20  # likewise
+_PIECE = 1 << 16  # drawn at a time, so that intermediate arrays stay small
+
+_P = ParamSpec("_P")
+
+
+def _piecewise(
+    draw: Callable[Concatenate[Generator, int, _P], np.ndarray],
+) -> Callable[Concatenate[Generator, int, _P], np.ndarray]:
+    """Lets a function that draws ``count`` numbers, each for itself, draw them piece by piece."""
+
+    @functools.wraps(draw)
+    def pieces(
+        generator: Generator, count: int, /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> np.ndarray:
+        if count <= _PIECE:
+            return draw(generator, count, *args, **kwargs)
+        first = draw(generator, _PIECE, *args, **kwargs)
+        result = np.empty(count, first.dtype)
+        result[:_PIECE] = first
+        for start in range(_PIECE, count, _PIECE):
+            piece = draw(generator, min(_PIECE, count - start), *args, **kwargs)
+            result[start : start + _PIECE] = piece
+        return result
+
+    return pieces
 
 
 # --- uniform ---
 
 
+@_piecewise
 def uniform32(generator: Generator, count: int) -> np.ndarray:
     """float32 numbers from [0, 1) with 24 random bits: the low ones of a 32-bit draw."""
     values = (generator.draw32(count) & 0xFFFFFF).astype(np.float32)
@@ -37,6 +66,7 @@ def uniform32(generator: Generator, count: int) -> np.ndarray:
     return values
 
 
+@_piecewise
 def uniform64(generator: Generator, count: int) -> np.ndarray:
     """float64 numbers from [0, 1) with 53 random bits: the low ones of a 64-bit draw."""
     values = (generator.draw64(count) & np.uint64((1 << 53) - 1)).astype(np.float64)
@@ -44,6 +74,7 @@ def uniform64(generator: Generator, count: int) -> np.ndarray:
     return values
 
 
+@_piecewise
 def uniform(generator: Generator, count: int, low: float, high: float, dtype: dtype) -> np.ndarray:
     """Numbers from [low, high)."""
     values = uniform64(generator, count) if dtype is float64 else uniform32(generator, count)
@@ -128,6 +159,7 @@ def _exp(x: float) -> float:
 # --- integers ---
 
 
+@_piecewise
 def integers(generator: Generator, count: int, low: int, high: int, dtype: dtype) -> np.ndarray:
     """Integers from [low, high), in any dtype.
 
@@ -142,11 +174,13 @@ def integers(generator: Generator, count: int, low: int, high: int, dtype: dtype
     return _cast((drawn % np.uint64(width) + offset).view(np.int64), dtype)
 
 
+@_piecewise
 def any_int64(generator: Generator, count: int, dtype: dtype) -> np.ndarray:
     """Integers from the whole range of int64, in any dtype that takes 64-bit draws."""
     return _cast(generator.draw64(count).view(np.int64), dtype)
 
 
+@_piecewise
 def any_integers(generator: Generator, count: int, dtype: dtype) -> np.ndarray:
     """Integers from 0 to the largest of the dtype; up to ``2**digits`` for floating point."""
     if dtype is bool_:
@@ -207,6 +241,7 @@ def _swapped(partners: np.ndarray) -> np.ndarray:
 # --- others ---
 
 
+@_piecewise
 def bernoulli(generator: Generator, count: int, probability: float) -> np.ndarray:
     """Truth values that are true with one probability."""
     return uniform64(generator, count) < probability
@@ -218,6 +253,7 @@ def bernoulli_each(generator: Generator, probabilities: np.ndarray) -> np.ndarra
     return draw(generator, probabilities.size) < probabilities
 
 
+@_piecewise
 def exponential(generator: Generator, count: int, rate: float, dtype: dtype) -> np.ndarray:
     """Exponentially distributed numbers."""
     uniform = uniform64(generator, count)
@@ -225,6 +261,7 @@ def exponential(generator: Generator, count: int, rate: float, dtype: dtype) -> 
     return _cast((-1.0 / rate) * logarithm, dtype)
 
 
+@_piecewise
 def geometric(generator: Generator, count: int, probability: float, dtype: dtype) -> np.ndarray:
     """How many trials it takes until one succeeds."""
     uniform = uniform64(generator, count)
@@ -233,6 +270,7 @@ def geometric(generator: Generator, count: int, probability: float, dtype: dtype
     return _cast(trials, dtype)
 
 
+@_piecewise
 def cauchy(
     generator: Generator, count: int, median: float, sigma: float, dtype: dtype
 ) -> np.ndarray:

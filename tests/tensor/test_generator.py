@@ -218,6 +218,13 @@ def test_multinomial_numbers(plain_torch, dtype):
         np.testing.assert_array_equal(values, expected)
 
 
+def test_large_tensors_are_drawn_in_pieces(torch):
+    torch.manual_seed(5)
+    expected = torch.empty(200_003).uniform_(-0.2, 0.3).numpy()
+    values = sampling.uniform(Generator().manual_seed(5), 200_003, -0.2, 0.3, dtypes.float32)
+    np.testing.assert_array_equal(values, expected)
+
+
 def test_large_tensors_of_normal_numbers_are_exact(torch):
     torch.manual_seed(5)
     expected = torch.randn(200_003).numpy()
