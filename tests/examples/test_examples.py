@@ -41,4 +41,4 @@ def test_sobel(tmp_path):
     assert (edges.mode, edges.size) == ("L", (318, 238))
     # Nothing changes within the sky; the edge of the roof is bright.
     assert edges.getpixel((10, 10)) <= 1
-    assert max(edges.crop((60, 95, 220, 115)).tobytes()) > 200
+    assert max(edges.crop((60, 95, 220, 115)).tobytes()) > 150
