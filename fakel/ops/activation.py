@@ -139,7 +139,7 @@ gradient(
 )
 
 
-@operator(method=False, out=False)
+@operator(method=False)
 def threshold(input, threshold, value, inplace=False):
     """`x` where above the threshold, else `value`."""
     for position, (name, number) in enumerate((("threshold", threshold), ("value", value)), 2):
@@ -224,7 +224,7 @@ def _hardshrink(input, *, lambd):
 gradient(_hardshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0))
 
 
-@operator(out=False)
+@operator()
 def hardshrink(input, lambd=0.5):
     """`x` where its magnitude is above `lambd`, else 0."""
     return _hardshrink(input, lambd=float(lambd))

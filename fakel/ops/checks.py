@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fakel.tensor import Tensor
 from fakel.tensor.promotion import category
 
@@ -18,6 +20,12 @@ def refuse(kernel: str, dtype: Any, *categories: int) -> None:
     """
     if category(dtype) in categories:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.letter}'")
+
+
+def known(tensor: Tensor) -> np.ndarray | None:
+    """The values where they are known without computing anything, so that a wrong index raises at
+    the user's own line; None where they are pending, and the meaning has to check."""
+    return None if tensor._storage.node.value is None else tensor._array()
 
 
 def check_tensor(name: str, argument: str, position: int, value: Any) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd import no_grad
+from fakel.ops.checks import known
 from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, not_differentiable, operator, primitive
 from fakel.tensor import dtypes
@@ -116,15 +117,16 @@ def embedding(
         raise RuntimeError("'weight' must be 2-D")
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
+    values = known(input)
+    if values is not None:
+        _checked(values, weight.shape[0])
     return _look_up(weight, input, padding_idx, scale_grad_by_freq)
 
 
 # Bags
 
 
-@primitive("bag_of_each")
-def _bag_of_each(offsets, *, count):
-    """For each index, the number of the bag that it lies in."""
+def _check_offsets(offsets, count):
     if offsets.size and offsets[0] != 0:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
@@ -135,6 +137,12 @@ def _bag_of_each(offsets, *, count):
             f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
             f"{offsets[-1]}"
         )
+
+
+@primitive("bag_of_each")
+def _bag_of_each(offsets, *, count):
+    """For each index, the number of the bag that it lies in."""
+    _check_offsets(offsets, count)
     return np.searchsorted(offsets, np.arange(count), side="right") - 1
 
 
@@ -231,6 +239,9 @@ def embedding_bag(
             f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
     rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+    values = known(offsets)
+    if values is not None:
+        _check_offsets(values, input.shape[0])
     count = offsets.shape[0] - int(include_last_offset)
     bags = _bag_of_each(
         offsets[:count], count=input.shape[0], shape=(input.shape[0],), dtype=dtypes.int64
@@ -258,12 +269,16 @@ def embedding_bag(
     return total / sizes.clamp(min=1).unsqueeze(-1)
 
 
-@primitive("one_hot")
-def _one_hot(input, *, classes):
+def _check_one_hot(input, classes):
     if input.size and input.min() < 0:
         raise RuntimeError("Class values must be non-negative.")
     if input.size and input.max() >= classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
+
+
+@primitive("one_hot")
+def _one_hot(input, *, classes):
+    _check_one_hot(input, classes)
     return input[..., None] == np.arange(classes)
 
 
@@ -281,6 +296,9 @@ def one_hot(tensor, num_classes=-1):
         num_classes = int(tensor.max().item()) + 1
     elif num_classes <= 0 and tensor.numel() == 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    values = known(tensor)
+    if values is not None:
+        _check_one_hot(values, num_classes)
     return _one_hot(
         tensor, classes=int(num_classes), shape=(*tensor.shape, max(int(num_classes), 0))
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.activation import logsigmoid
+from fakel.ops.checks import known
 from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.softmax import log_softmax
@@ -74,13 +75,18 @@ def _weighted(loss, weight, input, reduction):
 # Classes
 
 
-def _class_weights(input, target, weight, ignore_index):
-    """Checked targets and the weight of each: (batch, positions)."""
-    classes = input.shape[1]
+def _check_classes(target, classes, ignore_index):
+    """Which targets are ignored; refuses others that are no classes."""
     ignored = target == ignore_index
     wrong = ((target < 0) | (target >= classes)) & ~ignored
     if wrong.any():
         raise IndexError(f"Target {target[wrong][0]} is out of bounds.")
+    return ignored
+
+
+def _class_weights(input, target, weight, ignore_index):
+    """Checked targets and the weight of each: (batch, positions)."""
+    ignored = _check_classes(target, input.shape[1], ignore_index)
     target = np.where(ignored, 0, target)
     weights = np.ones(target.shape, input.dtype) if weight is None else weight[target]
     return target, np.where(ignored, np.zeros((), weights.dtype), weights), ignored
@@ -198,6 +204,9 @@ def nll_loss(
     _check_target(input, target, weight)
     if target.dtype != dtypes.int64:
         target = target.to(dtypes.int64)
+    values = known(target)
+    if values is not None:
+        _check_classes(values, input.shape[1 if input.ndim > 1 else 0], ignore_index)
     shape = tuple(target.shape)
     if input.ndim == 1:
         logits, classes = input.reshape(1, -1, 1), target.reshape(1, 1)

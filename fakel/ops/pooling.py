@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fakel.ops.checks import known
 from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.tensor import dtypes
@@ -198,16 +199,20 @@ gradient(
 )  # fmt: skip
 
 
-@primitive("max_unpool")
-def _max_unpool(input, indices, *, size):
-    length = math.prod(size)
-    flat = indices.reshape(*indices.shape[:2], math.prod(indices.shape[2:]))
-    wrong = (flat < 0) | (flat >= length)
+def _check_unpool_indices(indices, size):
+    wrong = (indices < 0) | (indices >= math.prod(size))
     if wrong.any():
         volume = "x".join(str(number) for number in size)
         raise RuntimeError(
-            f"Found an invalid max index: {flat[wrong][0]} (output volumes are of size {volume})"
+            f"Found an invalid max index: {indices[wrong][0]} (output volumes are of size {volume})"
         )
+
+
+@primitive("max_unpool")
+def _max_unpool(input, indices, *, size):
+    _check_unpool_indices(indices, size)
+    length = math.prod(size)
+    flat = indices.reshape(*indices.shape[:2], math.prod(indices.shape[2:]))
     result = np.zeros((*input.shape[:2], length), input.dtype)
     np.put_along_axis(result, flat, input.reshape(flat.shape), axis=2)
     return result.reshape(*input.shape[:2], *size)
@@ -384,6 +389,9 @@ def _unpool(count, input, indices, kernel_size, stride, padding, output_size):
     batched = input if has_batch else input.unsqueeze(0)
     positions = indices if has_batch else indices.unsqueeze(0)
     size = _unpooled_size(batched.shape[2:], kernel, stride, padding, output_size)
+    values = known(positions)
+    if values is not None:
+        _check_unpool_indices(values, size)
     result = _max_unpool(batched, positions, size=size, shape=(*batched.shape[:2], *size))
     return result if has_batch else result.squeeze(0)
 
@@ -435,13 +443,15 @@ def _declare_max_pool(count: int):
         "    dimension, rounded up with `ceil_mode`. The padding counts as minus infinity.\n"
     )
     unpool.__doc__ = f"Puts the values of a `{name}` back to their indices; zero elsewhere."
+    # torch itself only has the one-dimensional form with indices
+    namespace = "" if count == 1 else "nn.functional"
     for function, title in (
         (with_indices, f"{name}_with_indices"), (plain, name), (unpool, f"max_unpool{count}d")
     ):  # fmt: skip
         function.__name__ = function.__qualname__ = title
     operator(method=False, out=False, namespace="nn.functional")(unpool)
     return (
-        operator(method=False, out=False)(with_indices),
+        operator(method=False, out=False, namespace=namespace)(with_indices),
         operator(method=False, out=False)(plain),
         unpool,
     )
