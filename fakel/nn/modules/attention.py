@@ -1,13 +1,41 @@
 """Multi-head attention (Vaswani et al. 2017, arXiv:1706.03762)."""
 
+import warnings
+
 from fakel import ops
 from fakel.nn import functional as F
 from fakel.nn import init
 from fakel.nn.modules.linear import NonDynamicallyQuantizableLinear
 from fakel.nn.modules.module import Module
 from fakel.nn.parameter import Parameter
+from fakel.tensor import dtypes
 
 __all__ = ["MultiheadAttention"]
+
+
+def additive_mask(mask, name, dtype, other=None, other_name=""):
+    """A mask to add to scores: -inf where a boolean mask is True; None stays None.
+
+    Args:
+        mask: booleans, or numbers that are added as they are.
+        name: the mask's name, for messages.
+        dtype: the dtype of the scores.
+        other: a mask used together with this one, which should be of the same kind.
+        other_name: its name.
+    """
+    if mask is None:
+        return None
+    if mask.dtype != dtypes.bool_ and not mask.is_floating_point():
+        raise AssertionError(f"only bool and floating types of {name} are supported")
+    if other is not None and other.dtype != mask.dtype:
+        warnings.warn(
+            f"Support for mismatched {name} and {other_name} "
+            "is deprecated. Use same type for both instead.",
+            stacklevel=3,
+        )
+    if mask.is_floating_point():
+        return mask
+    return ops.zeros_like(mask, dtype=dtype).masked_fill(mask, float("-inf"))
 
 
 class MultiheadAttention(Module):
@@ -127,21 +155,10 @@ class MultiheadAttention(Module):
         """
         batched = query.dim() == 3
         transpose = self.batch_first and batched
-        key_padding_mask = F._canonical_mask(
-            mask=key_padding_mask,
-            mask_name="key_padding_mask",
-            other_type=F._none_or_dtype(attn_mask),
-            other_name="attn_mask",
-            target_type=query.dtype,
+        key_padding_mask = additive_mask(
+            key_padding_mask, "key_padding_mask", query.dtype, attn_mask, "attn_mask"
         )
-        attn_mask = F._canonical_mask(
-            mask=attn_mask,
-            mask_name="attn_mask",
-            other_type=None,
-            other_name="",
-            target_type=query.dtype,
-            check_other=False,
-        )
+        attn_mask = additive_mask(attn_mask, "attn_mask", query.dtype)
         if transpose:
             # The same tensor stays the same tensor: self-attention projects it only once.
             flipped = {id(each): each.transpose(1, 0) for each in (query, key, value)}

@@ -11,7 +11,7 @@ from fakel import autograd, ops
 from fakel.nn import functional as F
 from fakel.nn import init
 from fakel.nn.modules.activation import GELU, ReLU
-from fakel.nn.modules.attention import MultiheadAttention
+from fakel.nn.modules.attention import MultiheadAttention, additive_mask
 from fakel.nn.modules.container import ModuleList
 from fakel.nn.modules.dropout import Dropout
 from fakel.nn.modules.linear import Linear
@@ -178,21 +178,10 @@ class TransformerEncoder(Module):
             src_key_padding_mask: (N, S), what is padding.
             is_causal: says that ``mask`` is the causal mask.
         """
-        src_key_padding_mask = F._canonical_mask(
-            mask=src_key_padding_mask,
-            mask_name="src_key_padding_mask",
-            other_type=F._none_or_dtype(mask),
-            other_name="mask",
-            target_type=src.dtype,
+        src_key_padding_mask = additive_mask(
+            src_key_padding_mask, "src_key_padding_mask", src.dtype, mask, "mask"
         )
-        mask = F._canonical_mask(
-            mask=mask,
-            mask_name="mask",
-            other_type=None,
-            other_name="",
-            target_type=src.dtype,
-            check_other=False,
-        )
+        mask = additive_mask(mask, "mask", src.dtype)
         output = src
         for layer in self.layers:
             output = layer(
@@ -332,21 +321,10 @@ class TransformerEncoderLayer(Module):
 
     def forward(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False):
         """Encode ``src``; masks as of :meth:`TransformerEncoder.forward`."""
-        src_key_padding_mask = F._canonical_mask(
-            mask=src_key_padding_mask,
-            mask_name="src_key_padding_mask",
-            other_type=F._none_or_dtype(src_mask),
-            other_name="src_mask",
-            target_type=src.dtype,
+        src_key_padding_mask = additive_mask(
+            src_key_padding_mask, "src_key_padding_mask", src.dtype, src_mask, "src_mask"
         )
-        src_mask = F._canonical_mask(
-            mask=src_mask,
-            mask_name="src_mask",
-            other_type=None,
-            other_name="",
-            target_type=src.dtype,
-            check_other=False,
-        )
+        src_mask = additive_mask(src_mask, "src_mask", src.dtype)
         masks = (src_mask, src_key_padding_mask, is_causal)
         if self.norm_first:
             src = src + self._sa_block(self.norm1(src), *masks)

@@ -19,6 +19,9 @@ def masks(library, report):
     report(attention(x, x, x, key_padding_mask=padding, need_weights=False))
     report(attention(x, x, x, attn_mask=causal, is_causal=True, need_weights=False))
     report(lambda: attention(x, x, x, attn_mask=library.zeros(3, 3)))
+    report(attention(x, x, x, key_padding_mask=padding, attn_mask=causal)[0])
+    report(lambda: attention(x, x, x, attn_mask=causal.long()))
+    report(attention(x[0], x[0], x[0], attn_mask=causal), attention(x[:, :2], x, x))
     report(lambda: library.nn.MultiheadAttention(7, 2), lambda: library.nn.MultiheadAttention(0, 2))
 
 
