@@ -34,7 +34,7 @@ def _softplus(x):
 
 # Rectifiers
 
-relu = unary("relu", lambda x: np.maximum(x, np.zeros((), x.dtype)))
+relu = unary("relu", lambda x: np.maximum(x, np.zeros((), x.dtype)), refuses=("bool",))
 gradient(relu, input=lambda grad, result: grad.masked_fill(result <= 0, 0))
 
 

@@ -34,7 +34,9 @@ def _record(node, name, input, other, floating=False):
 
 
 def _dtype(operand):
-    return operand.dtype if isinstance(operand, Tensor) else None
+    if isinstance(operand, Tensor):
+        return operand.dtype
+    return dtypes.bool_ if isinstance(operand, bool) else None
 
 
 # -------------------------------------------------------------------- sums
@@ -82,11 +84,10 @@ def sub(input, other, *, alpha=1):
                 "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                 "`logical_xor()` operator instead."
             )
-        if None in kinds and isinstance(other if kinds[1] is None else input, bool | int | float):
-            raise RuntimeError(
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
-                "to invert a mask, use the `~` or `logical_not()` operator instead."
-            )
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
     if isinstance(alpha, Tensor) or alpha != 1:
         other = _scaled(input, other, alpha)
     return _record(_sub, "sub", input, other)
@@ -285,7 +286,8 @@ def pow(input, exponent):  # noqa: A001 - torch's name
         if category(kind) < 2 and isinstance(exponent, int) and exponent < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
     first, second = operands("pow", input, exponent)
-    refuse("pow", first.dtype, BOOL)
+    if isinstance(input, Tensor) and isinstance(exponent, Tensor):
+        refuse("pow", first.dtype, BOOL)
     return _pow(first, second, shape=broadcast_shapes(first._shape, second._shape))
 
 

@@ -14,11 +14,17 @@ not_differentiable(_not)
 @operator(inplace=True)
 def bitwise_not(input):
     """Every bit inverted; the logical negation of bool."""
-    if input.is_floating_point() or input.is_complex():
+    refuse("bitwise_not_cpu", input.dtype, FLOATING, COMPLEX)
+    return _not(input)
+
+
+def invert(self):
+    """``~x``."""
+    if self.is_floating_point() or self.is_complex():
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
         )
-    return _not(input)
+    return bitwise_not(self)
 
 
 def _declare(name, meaning, kernel, documentation, refused=(FLOATING, COMPLEX)):

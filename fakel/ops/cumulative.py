@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
+from fakel.autograd import is_grad_enabled
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
 from fakel.ops.exponential import logaddexp_of
 from fakel.ops.reduced import numpy_names
@@ -115,6 +116,11 @@ def _logcumsumexp_gradient(grad, input, result, dim):
     """exp(input) * reversed running sum of grad / exp(result), in logarithms, by the sign of grad."""
     if not input.ndim:
         return grad
+    if is_grad_enabled():
+        # logarithms of zero have no second derivative; the maximum keeps the powers small
+        top = result.detach().amax(dim, keepdim=True)
+        weights = grad * (top - result).exp()
+        return _backwards(weights, dim, lambda w: w.cumsum(dim)) * (input - top).exp()
     total = 0
     for sign in (1, -1):
         part = grad * sign

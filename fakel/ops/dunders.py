@@ -66,7 +66,7 @@ for _name, _method in {
 Tensor.__neg__ = arithmetic.neg
 Tensor.__pos__ = arithmetic.positive
 Tensor.__abs__ = arithmetic.abs
-Tensor.__invert__ = bitwise.bitwise_not
+Tensor.__invert__ = bitwise.invert
 # torch's names from before true division
 Tensor.__div__ = Tensor.__truediv__
 Tensor.__rdiv__ = Tensor.__rtruediv__

@@ -181,6 +181,8 @@ not_differentiable(_argmax, _argmin)
 def _position(node, name, input, dim, keepdim):
     check_tensor(name, "input", 1, input)
     refuse(f"{name}_cpu", input.dtype, COMPLEX)
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError(f"{name}(): does not support bool input")
     size = tuple(input._shape)
     if not input.numel():
         if dim is None:

@@ -46,7 +46,7 @@ def pdist(input, p=2.0):
     return ops.norm(input[first] - input[second], p, -1)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, namespace="nn.functional")
 def margin_ranking_loss(
     input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
 ):
@@ -61,7 +61,7 @@ def margin_ranking_loss(
     return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, namespace="nn.functional")
 def cosine_embedding_loss(
     input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
 ):
@@ -104,7 +104,7 @@ def _triplet(distance, anchor, positive, negative, margin, swap, reduction):
     return reduced((margin + near - far).clamp_min(0), reduction)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, namespace="nn.functional")
 def triplet_margin_loss(
     anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None,
     reduce=None, reduction="mean",

@@ -164,7 +164,8 @@ def test_out_receives_the_result(case, torch):
 def test_a_mistake_raises_pytorchs_error(mistake):
     args, kwargs = tensors(package, mistake, "float32")
     with pytest.raises(mistake.error) as caught:
-        call(package, mistake, args, kwargs)
+        # what depends on values may be found when somebody looks
+        [to_array(part) for part in flat(call(package, mistake, args, kwargs)) if is_tensor(part)]
     assert type(caught.value) is mistake.error
     assert mistake.text in str(caught.value)
 

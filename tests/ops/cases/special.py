@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.ops.cases.pointwise import unary
-from tests.support.case import REAL, case, floats, integers
+from tests.support.case import FLOATS, REAL, case, floats, integers
 
 TWO = ("float32", "float64")
 S = "special."
@@ -55,7 +55,7 @@ CASES = [
     *unary("special.logit", domain="unit", dtypes=TWO, tolerance=5),
     *unary("special.ndtr", dtypes=TWO, tolerance=5),
     *unary("special.ndtri", domain="unit", dtypes=TWO, tolerance=5),
-    *unary("special.round", np.round, domain="away", dtypes=REAL, gradient=1),
+    *unary("special.round", np.round, domain="away", dtypes=FLOATS, gradient=1),
     *unary("special.sinc", np.sinc, domain="nonzero", dtypes=TWO),
     case(S + "polygamma", 1, floats(3, domain="positive"), options=LOOSE),
     case(S + "multigammaln", floats(3, domain="above one"), 2, options=LOOSE),
