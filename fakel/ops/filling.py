@@ -70,5 +70,4 @@ def zero_(self: Tensor) -> Tensor:
 @operator(inplace=False, out=False)
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the same shape and dtype with one value everywhere."""
-    size = tuple(input._shape)
-    return _full(as_tensor(value, input), size=size, shape=size)
+    return input.clone().fill_(value)

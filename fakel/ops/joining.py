@@ -82,7 +82,16 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
                 )
     total = sum(t._shape[dim] for t in parts)
     shape = (*first[:dim], total, *first[dim + 1 :])
-    return _cat(*(t.to(kind) for t in parts), dim=dim, shape=shape, dtype=kind)
+    # skipped tensors stay inputs, as empty ones that fit, so that they get a gradient
+    fitting = [
+        t.to(kind) if t._shape != (0,) or len(first) == 1 else t.to(kind).view(_empty(first, dim))
+        for t in listed
+    ]
+    return _cat(*fitting, dim=dim, shape=shape, dtype=kind)
+
+
+def _empty(shape: tuple[int, ...], dim: int) -> tuple[int, ...]:
+    return (*shape[:dim], 0, *shape[dim + 1 :])
 
 
 @operator(method=False)
@@ -277,9 +286,10 @@ def repeat_interleave(
 
 
 @operator(out=False)
-def flip(input: Tensor, *dims: Any) -> Tensor:
-    """The order of elements reversed along dimensions."""
-    chosen = wrap_dims(sizes(dims), input.ndim) if sizes(dims) else ()
+def flip(input: Tensor, *axes: Any, dims: Any = ()) -> Tensor:
+    """The order of elements reversed along dimensions, given as ``flip(0, 1)`` or ``dims=(0, 1)``."""
+    named = sizes(axes) or sizes((dims,))
+    chosen = wrap_dims(named, input.ndim) if named else ()
     return _flip(input, dims=chosen)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -204,7 +205,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         return mm(input.unsqueeze(0), other).squeeze(0)
     if b <= 2:
         # the batch is rows of one matrix product
-        rows = input.reshape(-1, input._shape[-1])
+        rows = input.reshape(input._shape[:-1].numel(), input._shape[-1])
         if b == 1:
             return mv(rows, other).view(input._shape[:-1])
         return mm(rows, other).view((*input._shape[:-1], other._shape[-1]))
@@ -216,16 +217,13 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if m != right._shape[-2]:
         raise RuntimeError(
             "Expected size for first two dimensions of batch2 tensor to be: "
-            f"[{int(np.prod(batch))}, {m}] "
-            f"but got: [{int(np.prod(batch))}, {right._shape[-2]}]."
+            f"[{math.prod(batch)}, {m}] "
+            f"but got: [{math.prod(batch)}, {right._shape[-2]}]."
         )
+    count = math.prod(batch)
     product = bmm(
-        left.expand((*batch, n, m)).reshape(-1, n, m)
-        if 0 not in batch
-        else left.expand((*batch, n, m)).reshape(0, n, m),
-        right.expand((*batch, m, p)).reshape(-1, m, p)
-        if 0 not in batch
-        else right.expand((*batch, m, p)).reshape(0, m, p),
+        left.expand((*batch, n, m)).reshape(count, n, m),
+        right.expand((*batch, m, p)).reshape(count, m, p),
     ).view((*batch, n, p))
     if a == 1:
         product = product.squeeze(-2)
@@ -242,6 +240,8 @@ Tensor.__rmatmul__ = _reversed  # type: ignore[attr-defined]
 
 def _scaled(product: Tensor, input: Tensor, beta: Any, alpha: Any) -> Tensor:
     """``beta * input + alpha * product``; with beta 0 nothing of ``input`` counts, not even NaN."""
+    if not (product.is_floating_point() or product.is_complex()):
+        alpha, beta = int(alpha), int(beta)
     if alpha != 1:
         product = product * alpha
     if beta == 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.ops.checks import known
 from fakel.ops.conversion import cast
 from fakel.ops.declare import (
     as_tensor,
@@ -30,7 +31,7 @@ def _out_of_bounds(name: str, index: np.ndarray, size: int, dim: int) -> None:
 
 
 def _check_now(index: Tensor, size: int, dim: int) -> None:
-    array = index._storage.node.value
+    array = known(index)
     if array is not None:
         _out_of_bounds("", array, size, dim)
 
@@ -47,7 +48,7 @@ def _at(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
 def _prepared(name: str, input: Tensor, dim: int, index: Tensor) -> int:
     if not isinstance(index, Tensor):
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
-    if index.dtype not in (dtypes.int64, dtypes.int32):
+    if index.numel() and index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{name}(): Expected dtype int64 for index")
     dim = wrap_dim(dim, input.ndim)
     if index.numel() and max(index.ndim, 1) != max(input.ndim, 1):
@@ -529,7 +530,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     one[dim] = two[dim] = 1
     common = list(broadcast_shapes(one, two))
     sized = lambda size: (*common[:dim], size, *common[dim + 1 :])  # noqa: E731
-    index = indices.expand(sized(indices._shape[dim]))
+    index = _positive(indices, input, dim).expand(sized(indices._shape[dim]))
     return input.expand(sized(input._shape[dim])).gather(dim, index)
 
 

@@ -563,6 +563,24 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
 
 
 @operator(out=False)
+def unsafe_split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """``split`` whose pieces may be written in place."""
+    return _free(split(tensor, split_size, dim))
+
+
+@operator(out=False)
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """``chunk`` whose pieces may be written in place."""
+    return _free(chunk(input, chunks, dim))
+
+
+def _free(views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    for view in views:
+        view._origin = None
+    return views
+
+
+@operator(out=False)
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal size along a dimension; the last may be smaller."""
     if not input.ndim:
