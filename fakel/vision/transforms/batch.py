@@ -4,12 +4,13 @@ A transform that can do so declares
 
 - `batch_stages`: which kinds of image arrays it takes and what they become. "image" stands for PIL
   images as bytes (n, height, width, channels), "tensor" for tensors (n, channels, height, width);
-- `batch(array, stage, draws)`: the transformed array;
-- `draw(height, width)`: for random ones, the random choice for one image;
+- `batch(array, stage, choices)`: the transformed array;
+- for random ones `words(height, width)`: how many words an image takes from the generator, and
+  `choose(words, height, width)`: the random choices that (n, words) of them mean;
 - `batch_size_after(height, width)`: for those that change the size.
 
-The choices are drawn sample by sample, through the whole chain, before anything is transformed:
-the random stream is the one that transforming each sample alone would use, and the results are the
+The words are drawn for all samples and the whole chain at once and handed out sample by sample: the
+random stream is the one that transforming each sample alone would use, and the results are the
 same, bit by bit.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from fakel.tensor import dtypes, get_default_dtype
+from fakel.vision.transforms import draws
 
 
 class BatchPlan:
@@ -31,27 +33,28 @@ class BatchPlan:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """(n, height, width, channels) bytes -> (n, channels, height, width)"""
-        draws = self._draw(*images.shape[:3])
+        choices = self._choices(*images.shape[:3])
         stage = "image"
-        for transform, choices in zip(self.transforms, draws, strict=True):
-            images = transform.batch(images, stage, choices)
+        for transform, chosen in zip(self.transforms, choices, strict=True):
+            images = transform.batch(images, stage, chosen)
             stage = transform.batch_stages[stage]
         return np.ascontiguousarray(images)
 
-    def _draw(self, count: int, height: int, width: int) -> list[list[Any]]:
-        """For every transform the random choices of all samples; none for fixed transforms."""
-        sizes = []
+    def _choices(self, count: int, height: int, width: int) -> list[np.ndarray | None]:
+        """For every transform the random choices of all samples; None for fixed transforms."""
+        sizes, needs = [], []
         for transform in self.transforms:
             sizes.append((height, width))
+            needs.append(transform.words(height, width) if hasattr(transform, "words") else 0)
             if hasattr(transform, "batch_size_after"):
                 height, width = transform.batch_size_after(height, width)
-        draws: list[list[Any]] = [[] for _ in self.transforms]
-        random = [i for i, transform in enumerate(self.transforms) if hasattr(transform, "draw")]
-        if random:
-            for _ in range(count):
-                for i in random:
-                    draws[i].append(self.transforms[i].draw(*sizes[i]))
-        return draws
+        if not any(hasattr(transform, "words") for transform in self.transforms):
+            return [None] * len(self.transforms)
+        parts = np.split(draws.words(count, sum(needs)), np.cumsum(needs)[:-1], axis=1)
+        return [
+            transform.choose(part, *size) if hasattr(transform, "words") else None
+            for transform, part, size in zip(self.transforms, parts, sizes, strict=True)
+        ]
 
 
 def batch_plan(transform: Any) -> BatchPlan | None:

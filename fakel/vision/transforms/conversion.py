@@ -21,7 +21,7 @@ class ToTensor:
     def __call__(self, pic: Any) -> Tensor:
         return functional.to_tensor(pic)
 
-    def batch(self, images: np.ndarray, stage: str, draws: list) -> np.ndarray:
+    def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
         return unit_range(images.transpose(0, 3, 1, 2))
 
     def __repr__(self) -> str:
@@ -36,7 +36,7 @@ class PILToTensor:
     def __call__(self, pic: Any) -> Tensor:
         return functional.pil_to_tensor(pic)
 
-    def batch(self, images: np.ndarray, stage: str, draws: list) -> np.ndarray:
+    def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
         return images.transpose(0, 3, 1, 2)
 
     def __repr__(self) -> str:
@@ -94,7 +94,7 @@ class Normalize(nn.Module):
     def forward(self, tensor: Tensor) -> Tensor:
         return functional.normalize(tensor, self.mean, self.std, self.inplace)
 
-    def batch(self, images: np.ndarray, stage: str, draws: list) -> np.ndarray:
+    def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
         mean, std = (np.asarray(value, dtype=images.dtype) for value in (self.mean, self.std))
         mean, std = (v.reshape(-1, 1, 1) if v.ndim == 1 else v for v in (mean, std))
         channels = images.shape[1]

@@ -74,7 +74,7 @@ class CenterCrop(nn.Module):
     def batch_size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.size[0], self.size[1]
 
-    def batch(self, images: np.ndarray, stage: str, draws: list) -> np.ndarray:
+    def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
         for axis, size in zip(_AXES[stage], self.size, strict=True):
             missing = max(size - images.shape[axis], 0)
             images = _padded(images, axis, missing // 2, (missing + 1) // 2)
@@ -180,14 +180,26 @@ class RandomCrop(nn.Module):
     def _sides(self) -> list[int]:
         return functional.padding_sides(0 if self.padding is None else self.padding)
 
-    def draw(self, height: int, width: int) -> tuple[int, int]:
+    def _places(self, height: int, width: int) -> tuple[int, int]:
+        """How many rows and columns the box can begin at."""
         left, top, right, bottom = self._sides()
-        return _place(height + top + bottom, width + left + right, *self.size)
+        return _places(height + top + bottom, width + left + right, *self.size)
+
+    def words(self, height: int, width: int) -> int:
+        return 0 if self._places(height, width) == (1, 1) else 2
+
+    def choose(self, words: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Where the boxes begin, (n, 2)."""
+        rows, columns = self._places(height, width)
+        if words.shape[1] == 0:
+            return np.zeros((len(words), 2), dtype=np.int64)
+        tops = draws.whole_numbers(words[:, 0], 0, rows)
+        return np.stack([tops, draws.whole_numbers(words[:, 1], 0, columns)], axis=1)
 
     def batch_size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.size
 
-    def batch(self, images: np.ndarray, stage: str, draws: list) -> np.ndarray:
+    def batch(self, images: np.ndarray, stage: str, choices: np.ndarray) -> np.ndarray:
         rows_axis, columns_axis = _AXES[stage]
         left, top, right, bottom = self._sides()
         images = _padded(_padded(images, rows_axis, top, bottom), columns_axis, left, right)
@@ -195,11 +207,10 @@ class RandomCrop(nn.Module):
         windows = np.lib.stride_tricks.sliding_window_view(
             images, (height, width), axis=(rows_axis, columns_axis)
         )
-        places = np.asarray(draws).reshape(-1, 2)
-        samples = np.arange(len(images))
+        samples, tops, lefts = np.arange(len(images)), choices[:, 0], choices[:, 1]
         if stage == "image":
-            return windows[samples, places[:, 0], places[:, 1]].transpose(0, 2, 3, 1)
-        return windows[samples, :, places[:, 0], places[:, 1]]
+            return windows[samples, tops, lefts].transpose(0, 2, 3, 1)
+        return windows[samples, :, tops, lefts]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size}, padding={self.padding})"
@@ -318,14 +329,20 @@ def draw_box(area: int, scale: Sequence[float], ratio: Sequence[float]) -> tuple
 
 def _place(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
     """Draw where a box of rows x columns lies in the image, unless it fills the image."""
+    tops, lefts = _places(height, width, rows, columns)
+    if (tops, lefts) == (1, 1):
+        return 0, 0
+    return draws.whole_number(0, tops), draws.whole_number(0, lefts)
+
+
+def _places(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
+    """How many rows and columns of the image a box of rows x columns can begin at."""
     if height < rows or width < columns:
         raise ValueError(
             f"Required crop size {(rows, columns)} is larger than input image size "
             f"{(height, width)}"
         )
-    if height == rows and width == columns:
-        return 0, 0
-    return draws.whole_number(0, height - rows + 1), draws.whole_number(0, width - columns + 1)
+    return height - rows + 1, width - columns + 1
 
 
 def _padded(images: np.ndarray, axis: int, before: int, after: int) -> np.ndarray:

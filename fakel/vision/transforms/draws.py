@@ -1,10 +1,12 @@
 """Random numbers for transforms, from the default generator: PyTorch's, in PyTorch's order.
 
-They come straight from the generator, without a tensor around each: augmenting draws them one by
-one.
+They come straight from the generator, without a tensor around each. For a whole batch the
+generator's words of 32 bits are drawn at once, and `chances` and `whole_numbers` say what they mean.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from fakel.tensor import dtypes, sampling
 from fakel.tensor.generator import default_generator
@@ -23,3 +25,18 @@ def uniform(low: float, high: float) -> float:
 def whole_number(low: int, high: int) -> int:
     """A whole number from low to high - 1: what `torch.randint(low, high, (1,))` gives."""
     return int(sampling.integers(default_generator, 1, low, high, dtypes.int64)[0])
+
+
+def words(count: int, each: int) -> np.ndarray:
+    """The next words of 32 bits, (count, each)."""
+    return default_generator.draw32(count * each).reshape(count, each)
+
+
+def chances(words: np.ndarray) -> np.ndarray:
+    """What `chance` makes of each word."""
+    return (words & 0xFFFFFF) * 2.0**-24
+
+
+def whole_numbers(words: np.ndarray, low: int, high: int) -> np.ndarray:
+    """What `whole_number` makes of each word."""
+    return low + (words % (high - low)).astype(np.int64)

@@ -22,11 +22,13 @@ class _RandomFlip(nn.Module):
         super().__init__()
         self.p = p
 
-    def draw(self, height: int, width: int) -> bool:
-        return draws.chance() < self.p
+    def words(self, height: int, width: int) -> int:
+        return 1
 
-    def _flip_batch(self, images: np.ndarray, axis: int, choices: list[bool]) -> np.ndarray:
-        chosen = np.asarray(choices, dtype=bool)
+    def choose(self, words: np.ndarray, height: int, width: int) -> np.ndarray:
+        return draws.chances(words[:, 0]) < self.p
+
+    def _flip_batch(self, images: np.ndarray, axis: int, chosen: np.ndarray) -> np.ndarray:
         images = images.copy()
         images[chosen] = np.flip(images[chosen], axis)
         return images
@@ -39,20 +41,20 @@ class RandomHorizontalFlip(_RandomFlip):
     """Mirror left and right with probability `p`."""
 
     def forward(self, img: Any) -> Any:
-        return functional.hflip(img) if self.draw(0, 0) else img
+        return functional.hflip(img) if draws.chance() < self.p else img
 
-    def batch(self, images: np.ndarray, stage: str, draws: list) -> np.ndarray:
-        return self._flip_batch(images, 2 if stage == "image" else 3, draws)
+    def batch(self, images: np.ndarray, stage: str, choices: np.ndarray) -> np.ndarray:
+        return self._flip_batch(images, 2 if stage == "image" else 3, choices)
 
 
 class RandomVerticalFlip(_RandomFlip):
     """Mirror top and bottom with probability `p`."""
 
     def forward(self, img: Any) -> Any:
-        return functional.vflip(img) if self.draw(0, 0) else img
+        return functional.vflip(img) if draws.chance() < self.p else img
 
-    def batch(self, images: np.ndarray, stage: str, draws: list) -> np.ndarray:
-        return self._flip_batch(images, 1 if stage == "image" else 2, draws)
+    def batch(self, images: np.ndarray, stage: str, choices: np.ndarray) -> np.ndarray:
+        return self._flip_batch(images, 1 if stage == "image" else 2, choices)
 
 
 class RandomRotation(nn.Module):
