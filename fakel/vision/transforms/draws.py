@@ -1,7 +1,7 @@
 """Random numbers for transforms, from the default generator: PyTorch's, in PyTorch's order.
 
 They come straight from the generator, without a tensor around each. For a whole batch the
-generator's words of 32 bits are drawn at once, and `chances` and `whole_numbers` say what they mean.
+generator's words of 32 bits are drawn at once, and `chances` and `whole_numbers` read them.
 """
 
 from __future__ import annotations
