@@ -8,11 +8,11 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.convolution import scalar_name
-from fakel.ops.declare import gradient, operator, primitive, unary, wrap_dim
+from fakel.ops.declare import gradient, operator, primitive, wrap_dim
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics.error_function import erf
 from fakel.ops.random import negative_slopes
-from fakel.tensor import Tensor
+from fakel.tensor import Tensor, dtypes
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -34,8 +34,27 @@ def _softplus(x):
 
 # Rectifiers
 
-relu = unary("relu", lambda x: np.maximum(x, np.zeros((), x.dtype)), refuses=("bool",))
-gradient(relu, input=lambda grad, result: grad.masked_fill(result <= 0, 0))
+
+@primitive("relu")
+def _relu(input):
+    return np.maximum(input, np.zeros((), input.dtype))
+
+
+@primitive("relu_gradient")
+def _relu_gradient(output_gradient, output):
+    return np.where(output <= 0, np.zeros((), output_gradient.dtype), output_gradient)
+
+
+gradient(_relu, input=lambda grad, result: _relu_gradient(grad, result))
+gradient(_relu_gradient, output_gradient=lambda grad, output: _relu_gradient(grad, output))
+
+
+@operator(inplace=True, out=False)
+def relu(input):
+    """`max(0, x)`."""
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError("Boolean inputs not supported for relu")
+    return _relu(input)
 
 
 @primitive("leaky_relu")

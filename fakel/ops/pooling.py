@@ -80,19 +80,18 @@ def _max_pool(input, *, window):
     size = input.shape[2:]
     padded = window.padded(input, lowest(input.dtype))
     best = np.full((*input.shape[:2], *window.output), lowest(input.dtype), input.dtype)
-    flat = np.empty(best.shape, np.int64)
-    flat[...] = _first_positions(window, size)
-    offsets = _flat_origins(window, size)
-    strides = [math.prod(size[axis + 1 :]) for axis in range(len(size))]
-    for tap in np.ndindex(*window.kernel):
+    winner = np.empty(best.shape, np.min_scalar_type(math.prod(window.kernel)))
+    winner[...] = _first_taps(window)
+    # what is not a number wins, and shows in the sum
+    has_nan = input.dtype.kind == "f" and not np.isfinite(input.sum())
+    for number, tap in enumerate(np.ndindex(*window.kernel)):
         candidate = padded[(..., *(window.tap(axis, t) for axis, t in enumerate(tap)))]
         better = candidate > best
-        if input.dtype.kind == "f":
+        if has_nan:
             better |= candidate != candidate
-        step = sum(t * d * n for t, d, n in zip(tap, window.dilation, strides, strict=True))
         np.copyto(best, candidate, where=better)
-        np.copyto(flat, offsets + step, where=better)
-    return best, flat
+        np.copyto(winner, number, where=better, casting="unsafe")
+    return best, _flat_origins(window, size) + _flat_steps(window, size)[winner]
 
 
 def _flat_origins(window, size):
@@ -103,15 +102,23 @@ def _flat_origins(window, size):
     return flat
 
 
-def _first_positions(window, size):
-    """The flat position of each window's first element that is not padding."""
+def _flat_steps(window, size):
+    """How far each tap is from its window's first element."""
     flat = np.zeros((), np.int64)
-    for o, s, p, d, n in zip(
-        window.output, window.stride, window.padding, window.dilation, size, strict=True
+    for k, d, n in zip(window.kernel, window.dilation, size, strict=True):
+        flat = flat[..., None] * n + np.arange(k) * d
+    return flat.ravel()
+
+
+def _first_taps(window):
+    """The number of each window's first tap that is not padding."""
+    number = np.zeros((), np.int64)
+    for o, s, p, d, k in zip(
+        window.output, window.stride, window.padding, window.dilation, window.kernel, strict=True
     ):
         start = np.arange(o) * s - p
-        flat = flat[..., None] * n + (start + -(np.minimum(start, 0) // d) * d)
-    return flat
+        number = number[..., None] * k - np.minimum(start, 0) // d
+    return number
 
 
 @primitive("max_pool_gradient")
