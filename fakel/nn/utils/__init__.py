@@ -2,7 +2,7 @@
 
 # rnn comes first: the recurrent layers, which the other files lead to, import it.
 from fakel.nn.utils import rnn  # isort: skip
-from fakel.nn.utils import parametrizations, parametrize
+from fakel.nn.utils import parametrizations, parametrize, prune, stateless
 from fakel.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -33,10 +33,12 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
     "spectral_norm",
+    "stateless",
     "vector_to_parameters",
     "weight_norm",
 ]
