@@ -7,6 +7,8 @@ have one, and so on, so that a recurrent layer works on whole slices.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fakel import ops
 from fakel.tensor import Tensor, dtypes
 
@@ -144,14 +146,13 @@ def pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True)
         input = input.index_select(0 if batch_first else 1, sorted_indices)
     steps = input.transpose(0, 1) if batch_first else input
     longest, count = steps.shape[:2]
-    sizes = _checked_lengths(lengths.tolist(), longest, count)
-    batch_sizes = [sum(length > step for length in sizes) for step in range(sizes[0])]
-    rows = [
-        step * count + member for step, size in enumerate(batch_sizes) for member in range(size)
-    ]
+    sizes = np.array(_checked_lengths(lengths.tolist(), longest, count))
+    present = np.arange(sizes[0])[:, None] < sizes  # (step, member)
+    rows = np.flatnonzero(present)
     flat = steps.reshape(longest * count, *steps.shape[2:])
     data = flat.index_select(0, ops.tensor(rows, dtype=dtypes.int64))
-    return PackedSequence(data, ops.tensor(batch_sizes, dtype=dtypes.int64), sorted_indices, None)
+    batch_sizes = ops.tensor(present.sum(1), dtype=dtypes.int64)
+    return PackedSequence(data, batch_sizes, sorted_indices, None)
 
 
 def _checked_lengths(lengths, longest, count):
@@ -193,7 +194,7 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
     Returns:
         the padded batch, and the lengths of the sequences.
     """
-    sizes = sequence.batch_sizes.tolist()
+    sizes = np.array(sequence.batch_sizes.tolist())
     longest = len(sizes)
     if total_length is not None:
         if total_length < longest:
@@ -204,18 +205,16 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
             )
         longest = total_length
     data = sequence.data
-    count = sizes[0]
+    count = int(sizes[0])
     # One more row, of padding, that all places without an element take.
     source = ops.cat([data, ops.full_like(data[:1], padding_value)])
-    rows, begin = [], 0
-    for size in sizes + [0] * (longest - len(sizes)):
-        rows += [*range(begin, begin + size), *[data.shape[0]] * (count - size)]
-        begin += size
-    padded = source.index_select(0, ops.tensor(rows, dtype=dtypes.int64))
+    present = np.arange(count) < sizes[:, None]  # (step, member)
+    rows = np.full((longest, count), data.shape[0])
+    rows[: len(sizes)][present] = np.arange(data.shape[0])
+    padded = source.index_select(0, ops.tensor(rows.reshape(-1), dtype=dtypes.int64))
     padded = padded.reshape(longest, count, *data.shape[1:])
     padded = padded.transpose(0, 1) if batch_first else padded
-    lengths = [sum(size > member for size in sizes) for member in range(count)]
-    lengths = ops.tensor(lengths, dtype=dtypes.int64)
+    lengths = ops.tensor(present.sum(0), dtype=dtypes.int64)
     if sequence.unsorted_indices is None:
         return padded, lengths
     order = sequence.unsorted_indices
@@ -247,11 +246,7 @@ def pad_sequence(sequences, batch_first=False, padding_value=0.0, padding_side="
     trailing = sequences[0].shape[1:]
     padded = []
     for sequence in sequences:
-        if sequence.shape[1:] != trailing:
-            raise RuntimeError(
-                f"The size of tensor a ({trailing}) must match the size of tensor b "
-                f"({sequence.shape[1:]}) in all dimensions but the first"
-            )
+        _check_trailing(trailing, sequence.shape[1:])
         missing = longest - sequence.size(0)
         if missing:
             padding = sequence.new_full((missing, *trailing), padding_value)
@@ -259,6 +254,20 @@ def pad_sequence(sequences, batch_first=False, padding_value=0.0, padding_side="
             sequence = ops.cat(parts)
         padded.append(sequence)
     return ops.stack(padded, 0 if batch_first else 1)
+
+
+def _check_trailing(expected, shape):
+    if len(expected) != len(shape):
+        raise RuntimeError(
+            f"sequences must have the same number of dimensions, but got {len(expected) + 1} "
+            f"and {len(shape) + 1}"
+        )
+    for dim, (wanted, length) in enumerate(zip(expected, shape, strict=True), start=1):
+        if wanted != length:
+            raise RuntimeError(
+                f"The size of tensor a ({wanted}) must match the size of tensor b ({length}) "
+                f"at non-singleton dimension {dim}"
+            )
 
 
 def unpad_sequence(padded_sequences, lengths, batch_first=False):

@@ -22,6 +22,7 @@ def padding(library, report):
     report(rnn.unpad_sequence(padded, library.tensor([2, 4, 1]), batch_first=True))
     report(lambda: rnn.pad_sequence([]), lambda: rnn.pad_sequence(3))
     report(lambda: rnn.pad_sequence(sequences(library), padding_side="top"))
+    report(lambda: rnn.pad_sequence([library.ones(4, 3), library.ones(2, 2)]))
 
 
 def packing(library, report):
