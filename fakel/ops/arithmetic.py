@@ -81,8 +81,8 @@ def sub(input, other, *, alpha=1):
     if dtypes.bool_ in kinds:
         if kinds == (dtypes.bool_, dtypes.bool_):
             raise RuntimeError(
-                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                "`logical_xor()` operator instead."
+                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the "
+                "`^` or `logical_xor()` operator instead."
             )
         raise RuntimeError(
             "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
@@ -148,9 +148,16 @@ _div_trunc = Primitive("div_trunc", _divide_rounding_to_zero, "DivBackward1")
 gradient(_div_trunc, input=_no_slope, other=_no_slope)
 
 
+def _refuse_zero(other, kind):
+    """A division by the number 0 is an error where it is written, one by a tensor when computed."""
+    if category(kind) < 2 and isinstance(other, _NUMBERS) and not other:
+        raise RuntimeError("ZeroDivisionError")
+
+
 def _rounded_quotient(node, input, other):
     first, second = operands("div", input, other)
-    refuse(f"{node.name}_cpu", first.dtype, COMPLEX)
+    refuse(f"{node.name}_cpu", first.dtype, BOOL, COMPLEX)
+    _refuse_zero(other, first.dtype)
     return node(first, second, shape=broadcast_shapes(first._shape, second._shape))
 
 
@@ -215,6 +222,7 @@ gradient(
 def _rest(node, input, other):
     first, second = operands(node.name, input, other)
     refuse(f"{node.name}_cpu", first.dtype, BOOL, COMPLEX)
+    _refuse_zero(other, first.dtype)
     return node(first, second, shape=broadcast_shapes(first._shape, second._shape))
 
 
@@ -265,7 +273,7 @@ gradient(_square, input=lambda grad, input: grad * (input.conj() * 2))
 
 
 @operator(inplace=True)
-def pow(input, exponent):  # noqa: A001 - torch's name
+def pow(input, exponent):
     """input to the power of exponent; operands broadcast, one of them may be a Python number.
 
     Raises:
@@ -285,8 +293,10 @@ def pow(input, exponent):  # noqa: A001 - torch's name
             return _square(input)
         if category(kind) < 2 and isinstance(exponent, int) and exponent < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if kind is dtypes.bool_ and isinstance(exponent, bool):
+            return input.clone() if exponent else ops.ones_like(input)
     first, second = operands("pow", input, exponent)
-    if isinstance(input, Tensor) and isinstance(exponent, Tensor):
+    if isinstance(exponent, Tensor):
         refuse("pow", first.dtype, BOOL)
     return _pow(first, second, shape=broadcast_shapes(first._shape, second._shape))
 
@@ -342,7 +352,7 @@ gradient(_abs, input=lambda grad, input: grad * input.sgn())
 
 
 @operator(inplace=True, aliases=("absolute",))
-def abs(input):  # noqa: A001 - torch's name
+def abs(input):
     """The absolute value of each element; of a complex one, its distance from 0."""
     check_tensor("abs", "input", 1, input)
     refuse("abs_cpu", input.dtype, BOOL)
@@ -359,8 +369,8 @@ def sign(input):
     """-1, 0 or 1 as each element is negative, zero or positive."""
     if input.is_complex():
         raise NotImplementedError(
-            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn "
-            "instead."
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use "
+            "torch.sgn instead."
         )
     return input.clone() if input.dtype is dtypes.bool_ else _sign(input)
 

@@ -50,7 +50,7 @@ def _check_pair(first, second):
 
 
 @operator(method=False)
-def complex(real, imag):  # noqa: A001 - torch's name
+def complex(real, imag):
     """The complex tensor with these parts, which have the same floating-point dtype."""
     _check_pair(real, imag)
     shape = broadcast_shapes(real._shape, imag._shape)
@@ -207,8 +207,8 @@ def view_as_complex(input):
     """
     if input.dtype not in _FLOATS:
         raise RuntimeError(
-            "view_as_complex is only supported for half, float and double tensors, but got a tensor "
-            f"of scalar type: {input.dtype.letter}"
+            "view_as_complex is only supported for half, float and double tensors, but got a "
+            f"tensor of scalar type: {input.dtype.letter}"
         )
     if not input._shape:
         raise RuntimeError("Input tensor must have one or more dimensions")

@@ -14,8 +14,9 @@ from fakel.ops.data import array_of
 from fakel.ops.declare import FUNCTIONS, function, method
 from fakel.ops.filling import filled
 from fakel.ops.inplace import check_writable, store
-from fakel.ops.random import Options, shape_argument
+from fakel.ops.options import Options, shape_argument
 from fakel.tensor import Tensor, dtypes, get_default_dtype
+from fakel.tensor.device import check_device
 from fakel.tensor.dtypes import dtype as Dtype
 from fakel.tensor.size import contiguous_strides
 
@@ -59,8 +60,8 @@ def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="tor
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider "
-            "converting the list to a single numpy.ndarray with numpy.array() before converting to a "
-            "tensor.",
+            "converting the list to a single numpy.ndarray with numpy.array() before converting to "
+            "a tensor.",
             UserWarning,
             stacklevel=3,
         )
@@ -90,6 +91,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 @function
 def as_tensor(data, dtype=None, device=None):
     """The data as a tensor, sharing memory with a NumPy array and being the tensor it is given."""
+    check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray) and data.ndim:
@@ -103,8 +105,8 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     """The object as a tensor.
 
     Args:
-        obj: a tensor, a NumPy array, an object with DLPack's or Python's buffer interface, or data as
-            for ``tensor``.
+        obj: a tensor, a NumPy array, an object with Python's buffer interface, or data as for
+            ``tensor``.
         copy: True for a copy, False for the same memory or an error, None as is needed.
     """
     if isinstance(obj, Tensor):
@@ -160,13 +162,13 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
         )
     if count > 0 and offset + count * size > length:
         raise ValueError(
-            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not "
-            f"be greater than actual buffer length ({length} bytes)"
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must "
+            f"not be greater than actual buffer length ({length} bytes)"
         )
     if count < 0 and (length - offset) % size:
         raise ValueError(
-            f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a multiple "
-            f"of element size ({size})"
+            f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a "
+            f"multiple of element size ({size})"
         )
     array = np.frombuffer(buffer, dtype.storage, count, offset)
     if dtype is dtypes.bfloat16:
@@ -174,11 +176,11 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     else:
         if view.readonly:
             warnings.warn(
-                "The given buffer is not writable, and PyTorch does not support non-writable tensors. "
-                "This means you can write to the underlying (supposedly non-writable) buffer using the "
-                "tensor. You may want to copy the buffer to protect its data or make it writable before "
-                "converting it to a tensor. This type of warning will be suppressed for the rest of "
-                "this program.",
+                "The given buffer is not writable, and PyTorch does not support non-writable "
+                "tensors. This means you can write to the underlying (supposedly non-writable) "
+                "buffer using the tensor. You may want to copy the buffer to protect its data or "
+                "make it writable before converting it to a tensor. This type of warning will be "
+                "suppressed for the rest of this program.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -459,8 +461,8 @@ torch.device device = None, bool pin_memory = False, bool requires_grad = False)
  * (Number start, Number end, *, torch.dtype dtype = None, torch.layout layout = None, \
 torch.device device = None, bool pin_memory = False, bool requires_grad = False)
  * (Number start, Number end, Number step = 1, *, Tensor out = None, torch.dtype dtype = None, \
-torch.layout layout = None, torch.device device = None, bool pin_memory = False, bool requires_grad \
-= False)
+torch.layout layout = None, torch.device device = None, bool pin_memory = False, \
+bool requires_grad = False)
 """
 
 
@@ -490,8 +492,8 @@ def arange(
     if len(bounds) > 3 or (not bounds and end is None):
         given = ", ".join(type(value).__name__ for value in bounds)
         raise TypeError(
-            f"arange() received an invalid combination of arguments - got ({given}), but expected one "
-            f"of:{_ARANGE_FORMS}"
+            f"arange() received an invalid combination of arguments - got ({given}), but expected "
+            f"one of:{_ARANGE_FORMS}"
         )
     named.update(zip(names, bounds, strict=False))
     numbers = [_number(named[name]) for name in ("start", "end", "step")]
@@ -543,8 +545,8 @@ def _closed_range(
     """The numbers from start up to and with end, step apart. Deprecated: use ``arange``."""
     warnings.warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is "
-        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces values in "
-        "[start, end).",
+        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces "
+        "values in [start, end).",
         UserWarning,
         stacklevel=2,
     )

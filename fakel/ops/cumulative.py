@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
-from fakel.autograd import is_grad_enabled
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
 from fakel.ops.exponential import logaddexp_of
 from fakel.ops.reduced import numpy_names
@@ -112,25 +111,46 @@ def _logcumsumexp(input, *, dim):
     return np.moveaxis(result, 0, dim)
 
 
-def _logcumsumexp_gradient(grad, input, result, dim):
-    """exp(input) * reversed running sum of grad / exp(result), in logarithms, by the sign of grad."""
-    if not input.ndim:
-        return grad
-    if is_grad_enabled():
-        # logarithms of zero have no second derivative; the maximum keeps the powers small
-        top = result.detach().amax(dim, keepdim=True)
-        weights = grad * (top - result).exp()
-        return _backwards(weights, dim, lambda w: w.cumsum(dim)) * (input - top).exp()
-    total = 0
+@primitive("logcumsumexp_gradient")
+def _logcumsumexp_gradient(upstream, input, total, *, dim):
+    """exp(input) * reversed running sum of upstream / exp(total), in logarithms, by sign."""
+    summed = np.zeros_like(upstream)
     for sign in (1, -1):
-        part = grad * sign
-        weights = ops.where(part > 0, part, 0).log() - result
-        share = _backwards(weights, dim, lambda w: w.logcumsumexp(dim)) + input
-        total = total + sign * share.exp()
-    return total
+        part = upstream * sign
+        weights = np.log(np.where(part > 0, part, 0)) - total
+        running = np.flip(_logcumsumexp.operator.meaning(np.flip(weights, dim), dim=dim), dim)
+        summed += sign * np.exp(running.astype(input.dtype) + input)
+    return summed
 
 
-gradient(_logcumsumexp, input=_logcumsumexp_gradient)
+def _forward_weights(grad, input, total, dim):
+    """exp(-total) * running sum of grad * exp(input), without overflow."""
+    decay = (_shifted(total, dim, 0) - total).exp()
+    return _recurrence(grad * (input - total).exp(), decay, dim=dim)
+
+
+gradient(
+    _logcumsumexp_gradient,
+    upstream=_forward_weights,
+    input=lambda grad, upstream, input, total, dim: (
+        grad * _logcumsumexp_gradient(upstream, input, total, dim=dim)
+    ),
+    total=lambda grad, upstream, input, total, dim: (
+        -upstream * _forward_weights(grad, input, total, dim)
+    ),
+)
+
+
+def _through_logcumsumexp(grad, input, result, dim):
+    if not input.numel() or not input.ndim:
+        return grad
+    if not grad.is_complex():
+        return _logcumsumexp_gradient(grad, input, result, dim=dim)
+    decay = (_shifted(result, dim, 0) - result).exp()
+    return (input - result).exp().conj() * _reverse_recurrence(grad, decay, dim)
+
+
+gradient(_logcumsumexp, input=_through_logcumsumexp)
 
 
 @operator()

@@ -20,7 +20,8 @@ def array_of(data: Any, kind: dtype | None) -> tuple[np.ndarray, dtype]:
     """Data as a fresh array in storage form, and its dtype.
 
     Args:
-        data: a number, a NumPy array, or nested sequences of numbers, arrays and one-element tensors.
+        data: a number, a NumPy array, or nested sequences of numbers, arrays and tensors of one
+            element.
         kind: the dtype, or None to infer it: bool, int64 and the default floating-point dtype for
             Python's numbers, NumPy's own for arrays.
 

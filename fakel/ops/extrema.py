@@ -43,8 +43,8 @@ def _over_all_of(node, name, input, dim, keepdim, kernel):
     if not input.numel():
         if dim is None or dim == ():
             raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
-                "reduction dim with the 'dim' argument."
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+                "the reduction dim with the 'dim' argument."
             )
         check_not_empty(f"{name}()", size, dims)
     shape = reduced_shape(size, dims, keepdim)
@@ -149,8 +149,8 @@ def pick(node, input, dim, keepdim, **parameters):
 
 @operator()
 @numpy_names
-def max(input, dim=None, keepdim=False, *, other=None):  # noqa: A001 - torch's name
-    """The largest element; with ``dim``, (values, indices) over it; with another tensor, ``maximum``."""
+def max(input, dim=None, keepdim=False, *, other=None):
+    """The largest element; with ``dim``, (values, indices) over it; of two, ``maximum``."""
     return _extremum(
         "max", _max, _amax, pointwise.maximum, return_types.max, input, dim, keepdim, other
     )
@@ -158,8 +158,8 @@ def max(input, dim=None, keepdim=False, *, other=None):  # noqa: A001 - torch's 
 
 @operator()
 @numpy_names
-def min(input, dim=None, keepdim=False, *, other=None):  # noqa: A001 - torch's name
-    """The smallest element; with ``dim``, (values, indices) over it; with another tensor, ``minimum``."""
+def min(input, dim=None, keepdim=False, *, other=None):
+    """The smallest element; with ``dim``, (values, indices) over it; of two, ``minimum``."""
     return _extremum(
         "min", _min, _amin, pointwise.minimum, return_types.min, input, dim, keepdim, other
     )
@@ -181,6 +181,8 @@ not_differentiable(_argmax, _argmin)
 def _position(node, name, input, dim, keepdim):
     check_tensor(name, "input", 1, input)
     refuse(f"{name}_cpu", input.dtype, COMPLEX)
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError(f"{name}(): does not support bool input")
     if input.dtype is dtypes.bool_:
         raise RuntimeError(f"{name}(): does not support bool input")
     size = tuple(input._shape)

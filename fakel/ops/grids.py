@@ -1,4 +1,4 @@
-"""Index grids and combinations: ``meshgrid``, ``cartesian_prod``, ``tril_indices`` and their like."""
+"""Index grids and combinations: ``meshgrid``, ``cartesian_prod``, ``tril_indices`` …"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.declare import function
-from fakel.ops.random import Options
+from fakel.ops.options import Options
 from fakel.tensor import Tensor, dtypes
 
 
@@ -31,7 +31,8 @@ def meshgrid(*tensors, indexing=None):
     vectors = _several(tensors)
     if indexing is None:
         warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument.",
             UserWarning,
             stacklevel=2,
         )
@@ -91,7 +92,7 @@ def combinations(input, r=2, with_replacement=False):
 
 
 @function
-def vander(x, N=None, increasing=False):  # noqa: N803 - torch's name
+def vander(x, N=None, increasing=False):
     """The matrix of a vector's powers, N columns from the highest (or the lowest) on."""
     if x.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")

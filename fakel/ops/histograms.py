@@ -11,7 +11,7 @@ from fakel.tensor import Tensor, dtypes
 
 
 def _limits(name, values, low, high):
-    """The range to count in: the data's own where none is given, of width 1 at least around a point."""
+    """The range to count in: the data's own where none is given, widened around a single point."""
     if low == high:
         if values.size:
             low, high = float(values.min()), float(values.max())

@@ -73,8 +73,9 @@ def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords
 def _alias(other: Tensor, kind: dtypes.dtype) -> Tensor:
     if other.dtype is not kind:
         expected, got = (
-            f"TensorOptions(dtype={_C_NAMES.get(each.name, each.name)}, device=cpu, layout=Strided, "
-            "requires_grad=false (default), pinned_memory=false (default), memory_format=(nullopt))"
+            f"TensorOptions(dtype={_C_NAMES.get(each.name, each.name)}, device=cpu, "
+            "layout=Strided, requires_grad=false (default), pinned_memory=false (default), "
+            "memory_format=(nullopt))"
             for each in (kind, other.dtype)
         )
         raise TypeError(f"expected {expected} (got {got})")

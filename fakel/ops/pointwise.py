@@ -71,13 +71,13 @@ def where(condition, input=None, other=None):
             type(value).__name__ for value in (condition, input, other) if value is not None
         )
         raise TypeError(
-            f"where() received an invalid combination of arguments - got ({given}), but expected one "
-            f"of:{_WHERE_FORMS}"
+            f"where() received an invalid combination of arguments - got ({given}), but expected "
+            f"one of:{_WHERE_FORMS}"
         )
     if condition.dtype is dtypes.uint8:
         warnings.warn(
-            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in "
-            "a future version of PyTorch. Use a boolean condition instead.",
+            "where received a uint8 condition tensor. This behavior is deprecated and will be "
+            "removed in a future version of PyTorch. Use a boolean condition instead.",
             UserWarning,
             stacklevel=3,
         )
@@ -147,12 +147,13 @@ def clamp(input, min=None, max=None):
     if len(bounds) == 2 and isinstance(min, Tensor) != isinstance(max, Tensor):
         given = ", ".join(type(value).__name__ for value in (input, min, max))
         raise TypeError(
-            f"clamp() received an invalid combination of arguments - got ({given}), but expected one "
-            f"of:{_CLAMP_FORMS}"
+            f"clamp() received an invalid combination of arguments - got ({given}), but expected "
+            f"one of:{_CLAMP_FORMS}"
         )
     kind = result_type(input, *[b.item() if isinstance(b, np.generic) else b for b in bounds])
     if kind.is_complex:
         raise NotImplementedError("clamp is not supported for complex types")
+    refuse("clamp_cpu" if isinstance(bounds[0], Tensor) else "clamp_scalar_cpu", kind, BOOL)
     lower = None if min is None else as_tensor(min, kind)
     upper = None if max is None else as_tensor(max, kind)
     shapes = [bound._shape for bound in (lower, upper) if bound is not None]
@@ -326,17 +327,17 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
     """
     if not any(t.is_floating_point() or t.is_complex() for t in (tensor1, tensor2)):
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
-            "will perform a true division of tensor1 and tensor2. The historic addcdiv behavior can be "
-            "implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for "
-            "integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future "
-            "addcdiv behavior is just the latter implementation: (input + value * tensor1 / tensor2), "
-            "for all dtypes."
+            "Integer division with addcdiv is no longer supported, and in a future  release "
+            "addcdiv will perform a true division of tensor1 and tensor2. The historic addcdiv "
+            "behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+            "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
+            "tensor2) for float inputs. The future addcdiv behavior is just the latter "
+            "implementation: (input + value * tensor1 / tensor2), for all dtypes."
         )
     return input + ((tensor1 if _is_one(value) else tensor1 * value) / tensor2)
 
 
-# -------------------------------------------------------------------- parts of a floating-point number
+# -------------------------------------------------------------------- parts of a number
 
 copysign = binary(
     "copysign", np.copysign, "float", documentation="The size of input with the sign of other."

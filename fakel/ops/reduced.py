@@ -55,9 +55,9 @@ def checked_dims(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
         isinstance(dim, (tuple, list)) and any(isinstance(each, (float, str)) for each in dim)
     ):
         raise TypeError(
-            f"{name}() received an invalid combination of arguments - got ({type(dim).__name__}), but "
-            "expected one of:\n * (*, torch.dtype dtype = None)\n * (tuple of ints dim, bool keepdim "
-            "= False, *, torch.dtype dtype = None)\n"
+            f"{name}() received an invalid combination of arguments - got ({type(dim).__name__}), "
+            "but expected one of:\n * (*, torch.dtype dtype = None)\n * (tuple of ints dim, bool "
+            "keepdim = False, *, torch.dtype dtype = None)\n"
         )
     return wrap_dims(dim, ndim)
 

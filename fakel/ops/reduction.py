@@ -51,7 +51,7 @@ def _in_dtype(input, dtype):
 
 @operator()
 @numpy_names
-def sum(input, dim=None, keepdim=False, *, dtype=None):  # noqa: A001 - torch's name
+def sum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum over the dimensions, or of everything; integers add up in int64.
 
     Args:
@@ -95,8 +95,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     if not (input.is_floating_point() or input.is_complex()):
         what = "Input dtype" if dtype is None else "Optional dtype"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {what} must be either a floating point or complex dtype. Got: "
-            f"{input.dtype.letter}"
+            f"mean(): could not infer output dtype. {what} must be either a floating point or "
+            f"complex dtype. Got: {input.dtype.letter}"
         )
     size = tuple(input._shape)
     dims = checked_dims("mean", dim, len(size))
@@ -138,7 +138,7 @@ def _prod(input, *, dim, keepdim, size):
 
 
 def _prod_gradient(grad, input, dim, keepdim, size):
-    """The product of all other elements, also where some are 0: what is before times what is behind."""
+    """The product of all other elements, zeros or not: what is before times what is behind."""
     if not size:
         return grad
     if dim is None:
@@ -168,9 +168,9 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
     size = tuple(input._shape)
     if isinstance(dim, (tuple, list, float, str)):
         raise TypeError(
-            f"prod() received an invalid combination of arguments - got ({type(dim).__name__}), but "
-            "expected one of:\n * (*, torch.dtype dtype = None)\n * (int dim, bool keepdim = False, "
-            "*, torch.dtype dtype = None)\n"
+            f"prod() received an invalid combination of arguments - got ({type(dim).__name__}), "
+            "but expected one of:\n * (*, torch.dtype dtype = None)\n * (int dim, bool keepdim = "
+            "False, *, torch.dtype dtype = None)\n"
         )
     if dim is None or not size:
         if dim is not None:
@@ -218,14 +218,14 @@ def _logical(node, name, input, dim, keepdim):
 
 @operator()
 @numpy_names
-def all(input, dim=None, keepdim=False):  # noqa: A001 - torch's name
+def all(input, dim=None, keepdim=False):
     """Whether all elements over the dimensions, or all there are, are not 0."""
     return _logical(_all, "all", input, dim, keepdim)
 
 
 @operator()
 @numpy_names
-def any(input, dim=None, keepdim=False):  # noqa: A001 - torch's name
+def any(input, dim=None, keepdim=False):
     """Whether some element over the dimensions, or any there is, is not 0."""
     return _logical(_any, "any", input, dim, keepdim)
 
@@ -317,23 +317,24 @@ def _vector_norm_gradient(grad, input, result, p, dims, keepdim, size):
 gradient(_vector_norm, input=_vector_norm_gradient)
 
 
-def vector_norm(input, p=2, dim=None, keepdim=False, *, dtype=None):
-    """The p-norm of the elements over the dimensions: (sum |x|^p)^(1/p), and its limits for p = 0
+@operator(namespace="linalg", method=False)
+def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
+    """The p-norm (p = ord) over the dimensions: (sum |x|^p)^(1/p), and its limits for p = 0
     (how many are not 0), infinity (the largest) and minus infinity (the smallest).
 
     Raises:
         RuntimeError: for integers, and over no elements where there is no identity.
     """
     if dtype is not None:
-        input = input.to(dtype)
-    if not (input.is_floating_point() or input.is_complex()):
+        x = x.to(dtype)
+    if not (x.is_floating_point() or x.is_complex()):
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{input.dtype.letter}"
+            f"{x.dtype.letter}"
         )
-    size = tuple(input._shape)
+    size = tuple(x._shape)
     dims = checked_dims("linalg.vector_norm", dim, len(size))
-    p = float(p)
+    p = float(ord)
     if not count(size, dims) and (p < 0 or p == math.inf):
         raise RuntimeError(
             f"linalg.vector_norm cannot compute the {p:g} norm on an empty tensor because the "
@@ -341,13 +342,13 @@ def vector_norm(input, p=2, dim=None, keepdim=False, *, dtype=None):
         )
     keepdim = bool(keepdim)
     return _vector_norm(
-        input,
+        x,
         p=p,
         dims=dims,
         keepdim=keepdim,
         size=size,
         shape=reduced_shape(size, dims, keepdim),
-        dtype=input.dtype.to_real(),
+        dtype=x.dtype.to_real(),
     )
 
 

@@ -41,7 +41,7 @@ gradient(_round, input=lambda grad: ops.zeros_like(grad))
 
 
 @operator(inplace=True)
-def round(input, *, decimals=0):  # noqa: A001 - torch's name
+def round(input, *, decimals=0):
     """Each element rounded to the nearest integer, halves to the even one.
 
     Args:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
-from fakel.ops import return_types
+from fakel.ops import return_types, ties
+from fakel.ops.checks import BOOL, COMPLEX, refuse
 from fakel.ops.declare import gradient, not_differentiable, operator, primitive, wrap_dim
 from fakel.ops.extrema import pick, put_back
 from fakel.ops.reduced import check_not_empty, numpy_names
@@ -95,7 +96,14 @@ def _topk(input, *, k, dim, keepdim, size, largest):
     if not input.ndim:
         taken = (k,) if k == 0 else ()
         return np.resize(input, taken), np.zeros(taken, np.int64)
-    indices = np.take(order_of(input, dim, largest), range(k), dim)
+    order = np.moveaxis(order_of(input, dim, largest), dim, -1)
+    lanes = np.moveaxis(input, dim, -1)
+    indices = order[..., :k].copy()
+    if k:
+        ordered = np.take_along_axis(lanes, order[..., : k + 1], -1)
+        tied = ties.equal_neighbours(ordered).any(-1)
+        ties.settle(indices, lanes, tied, ties.top(k, largest))
+    indices = np.moveaxis(indices, -1, dim)
     return np.take_along_axis(input, indices, dim), indices
 
 
@@ -113,6 +121,9 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     Raises:
         RuntimeError: when there are fewer than k.
     """
+    if input.dtype is dtypes.bool_ or input.is_complex():
+        kind = "complex" if input.is_complex() else "bool"
+        raise RuntimeError(f"topk does not support {kind} dtypes on CPU")
     size = tuple(input._shape)
     dim = wrap_dim(dim, len(size))
     k = int(k)
@@ -137,7 +148,12 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
 def _kthvalue(input, *, k, dim, keepdim, size):
     if not input.ndim:
         return input.copy(), np.zeros((), np.int64)
-    indices = np.take(order_of(input, dim, False), [k - 1], dim)
+    order = np.moveaxis(order_of(input, dim, False), dim, -1)
+    lanes = np.moveaxis(input, dim, -1)
+    indices = order[..., k - 1 : k].copy()
+    around = np.take_along_axis(lanes, order[..., max(k - 2, 0) : k + 1], -1)
+    ties.settle(indices, lanes, ties.equal_neighbours(around).any(-1), ties.nth(k - 1))
+    indices = np.moveaxis(indices, -1, dim)
     values = np.take_along_axis(input, indices, dim)
     if not keepdim:
         values, indices = values.squeeze(dim), indices.squeeze(dim)
@@ -151,6 +167,7 @@ gradient(_kthvalue, input=put_back)
 @numpy_names
 def kthvalue(input, k, dim=-1, keepdim=False):
     """(values, indices) of the k-th smallest element along the dimension, counted from 1."""
+    refuse("kthvalue_cpu", input.dtype, BOOL, COMPLEX)
     dim = wrap_dim(dim, input.ndim)
     check_not_empty("kthvalue()", input._shape, (dim,))
     if not 1 <= k <= (input._shape[dim] if input.ndim else 1):
@@ -234,7 +251,8 @@ def _side(name, right, side):
         raise RuntimeError(f"{name}(): side can only be 'left' or 'right' but got {side}")
     if right and side == "left":
         raise RuntimeError(
-            f"{name}(): side and right can't be set to opposites, got side of left while right was True"
+            f"{name}(): side and right can't be set to opposites, got side of left while right was "
+            "True"
         )
     return side
 
@@ -242,21 +260,23 @@ def _side(name, right, side):
 def _check_boundaries(boundaries, input, is_number):
     if boundaries.ndim == 0:
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
+            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 "
+            "dimension"
         )
     if is_number and boundaries.ndim != 1:
         raise RuntimeError(
-            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension "
-            f"is 1, but we got boundaries tensor dim({boundaries.ndim}) and input value's dim(0) "
-            "numel(1)"
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor "
+            f"dimension is 1, but we got boundaries tensor dim({boundaries.ndim}) and input "
+            "value's dim(0) numel(1)"
         )
     if boundaries.ndim != 1 and (
         boundaries.ndim != input.ndim or boundaries._shape[:-1] != input._shape[:-1]
     ):
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
-            "of boundaries tensor and input value tensor must match, but we got boundaries tensor "
-            f"{list(boundaries._shape)} and input value tensor {list(input._shape)}"
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            "dimensions of boundaries tensor and input value tensor must match, but we got "
+            f"boundaries tensor {list(boundaries._shape)} and input value tensor "
+            f"{list(input._shape)}"
         )
 
 

@@ -330,8 +330,16 @@ for _name, _meaning in {
         )
     )
 
-# -------------------------------------------------------------------- torch.special's names for others
+# -------------------------------------------------------------------- the names of torch.special
 
+
+def _round(input, *, decimals=0, out=None):
+    """Each element rounded, as ``torch.round``, but for floating-point tensors only."""
+    refuse("round_vml_cpu", input.dtype, BOOL, INTEGER)
+    return rounding.round(input, decimals=decimals, out=out)
+
+
+_round.__name__ = _round.__qualname__ = "round"
 FUNCTIONS["special"].update(
     digamma=digamma,
     erf=erf,
@@ -349,7 +357,7 @@ FUNCTIONS["special"].update(
     multigammaln=mvlgamma,
     polygamma=polygamma,
     psi=digamma,
-    round=rounding.round,
+    round=_round,
     sinc=trigonometry.sinc,
     xlogy=xlogy,
 )

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 
 from fakel import ops
-from fakel.ops import return_types
-from fakel.ops.checks import COMPLEX, refuse
+from fakel.ops import return_types, ties
+from fakel.ops.checks import BOOL, COMPLEX, refuse
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
 from fakel.ops.extrema import pick, put_back
 from fakel.ops.reduced import (
@@ -165,7 +165,7 @@ gradient(_median, input=put_back)
 
 
 def _middle(name, pack, input, dim, keepdim, ignore_nan):
-    refuse(f"{name}_out_cpu", input.dtype, COMPLEX)
+    refuse("median_cpu", input.dtype, BOOL, COMPLEX)
     if dim is None:
         flat = input.reshape(-1)
         if not flat._shape[0]:
@@ -194,17 +194,22 @@ def nanmedian(input, dim=None, keepdim=False):
 def _mode(input, *, dim, keepdim, size):
     if not input.ndim:
         return input.copy(), np.zeros((), np.int64)
+    lanes = np.moveaxis(input, dim, -1)
     order = np.moveaxis(_ordered(input, dim), dim, -1)
-    ordered = np.take_along_axis(np.moveaxis(input, dim, -1), order, -1)
-    length = ordered.shape[-1]
+    ordered = np.take_along_axis(lanes, order, -1)
     starts = np.ones(ordered.shape, bool)
     starts[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
-    positions = np.arange(length)
+    positions = np.arange(ordered.shape[-1])
     # how many of the same value there are up to each position
     runs = positions - np.maximum.accumulate(np.where(starts, positions, 0), axis=-1)
     best = np.argmax(runs, axis=-1, keepdims=True)
-    values = np.moveaxis(np.take_along_axis(ordered, best, -1), -1, dim)
-    indices = np.moveaxis(np.take_along_axis(order, best, -1), -1, dim)
+    indices = np.take_along_axis(order, best, -1)
+    repeated = np.take_along_axis(runs, best, -1)[..., 0] > 0
+    for position in np.unique(best[repeated]):
+        tied = repeated & (best[..., 0] == position)
+        ties.settle(indices, lanes, tied, ties.most_frequent(int(position)))
+    indices = np.moveaxis(indices, -1, dim)
+    values = np.take_along_axis(input, indices, dim)
     if not keepdim:
         values, indices = values.squeeze(dim), indices.squeeze(dim)
     return values, indices
@@ -216,7 +221,7 @@ gradient(_mode, input=put_back)
 @operator()
 @numpy_names
 def mode(input, dim=-1, keepdim=False):
-    """(values, indices) of the most frequent element over the dimension, the smallest of several."""
+    """(values, indices) of the most frequent element over the dimension, the smallest on a tie."""
     dim = wrap_dim(dim, input.ndim)
     check_not_empty("mode()", input._shape, (dim,))
     return return_types.mode(pick(_mode, input, dim, keepdim))
@@ -240,8 +245,8 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan):
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
     if interpolation not in _INTERPOLATIONS:
         raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but "
-            f"got {interpolation}"
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
         )
     if not input.numel():
         raise RuntimeError(f"{name}() input tensor must be non-empty")
@@ -262,7 +267,7 @@ def _quantile_of_checked(input, q, dim, keepdim, interpolation, ignore_nan):
         moved = moved.squeeze(dim) if ndim else moved
         kept_shape = reduced_shape(input._shape, (dim,), keepdim)
     ordered = moved.sort(-1)[0]
-    # rank of each quantile, (..., number of quantiles); where a lane has nan, its last element is nan
+    # rank of each quantile, (..., number of quantiles); of a lane with nan, the last, which is nan
     if ignore_nan:
         numbers = ordered.isnan().logical_not().sum(-1, keepdim=True)
         ranks = (q.reshape(-1) * (numbers - 1)).masked_fill(numbers == 0, 0)

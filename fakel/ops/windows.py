@@ -8,7 +8,7 @@ import numpy as np
 
 from fakel.ops.declare import function
 from fakel.ops.numerics import bessel
-from fakel.ops.random import Options
+from fakel.ops.options import Options
 from fakel.tensor import Tensor, get_default_dtype
 
 

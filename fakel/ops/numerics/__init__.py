@@ -1,1 +1,1 @@
-"""Special functions of real arrays in pure NumPy, which has none: they work in float64 throughout."""
+"""Special functions of real arrays, which NumPy lacks: they work in float64 throughout."""

@@ -23,7 +23,7 @@ _DECAY = 40.0
 
 
 def _miller(x: np.ndarray, sign: int) -> tuple[np.ndarray, ...]:
-    """Orders 0 and 1 of J (sign -1) or of exp(-x) I (sign 1) for 0 < x < 25, by backward recurrence.
+    """Orders 0 and 1 of J (sign -1) or of exp(-x) I (sign 1) for 0 < x < 25, recurring backwards.
 
     Also the two sums that Y0 and Y1 need: sum (-1)^k J_2k / k and sum (-1)^k J'_2k / k.
     """
