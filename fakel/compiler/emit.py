@@ -1,0 +1,343 @@
+"""Loop IR to LLVM: one function with the signature ``i64 name(i64* arguments, i64 thread, i64 threads)``.
+
+Tables for what is regular, small functions for the rest. Accumulators are stack slots, which LLVM turns
+into registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+
+from fakel.compiler import loop_ir
+from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type
+
+_INDEX = ir.IntType(64)
+_SCALARS: dict[str, ir.Type] = {
+    "i1": ir.IntType(1),
+    "i8": ir.IntType(8),
+    "u8": ir.IntType(8),
+    "i16": ir.IntType(16),
+    "i32": ir.IntType(32),
+    "i64": _INDEX,
+    "f32": ir.FloatType(),
+    "f64": ir.DoubleType(),
+}
+_FLOAT_OPERATIONS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv", "%": "frem"}
+_INTEGER_OPERATIONS = {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "//": "sdiv",
+    "%": "srem",
+    "&": "and_",
+    "|": "or_",
+    "^": "xor",
+    "<<": "shl",
+    ">>": "ashr",
+}
+_COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+# functions that are LLVM intrinsics overloaded on their type
+_INTRINSICS = {
+    "fma": "llvm.fma",
+    "sqrt": "llvm.sqrt",
+    "fabs": "llvm.fabs",
+    "floor": "llvm.floor",
+    "ceil": "llvm.ceil",
+    "trunc": "llvm.trunc",
+    "rint": "llvm.rint",
+    "copysign": "llvm.copysign",
+    "minnum": "llvm.minnum",
+    "maxnum": "llvm.maxnum",
+    "minimum": "llvm.minimum",
+    "maximum": "llvm.maximum",
+}
+_INTEGER_EXTREMES = {"min": "llvm.smin", "max": "llvm.smax"}
+_REDUCTIONS = {"reduce_add": "llvm.vector.reduce.fadd", "reduce_max": "llvm.vector.reduce.fmax"}
+
+
+def llvm_type(kind: Type) -> ir.Type:
+    """The LLVM type of a loop IR type; comparison results are ``i1``."""
+    scalar = _SCALARS[kind.scalar]
+    return scalar if kind.lanes == 1 else ir.VectorType(scalar, kind.lanes)
+
+
+def emit(kernel: Kernel) -> str:
+    """The LLVM module of a kernel, as text."""
+    module = ir.Module(kernel.name)
+    _Emitter(module, kernel).run()
+    return str(module)
+
+
+class _Emitter:
+    def __init__(self, module: ir.Module, kernel: Kernel) -> None:
+        self.module = module
+        self.kernel = kernel
+        signature = ir.FunctionType(_INDEX, [_INDEX.as_pointer(), _INDEX, _INDEX])
+        self.function = ir.Function(module, signature, kernel.name)
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.entry = self.builder.block
+        self.values: dict[str, Any] = {}  # variables: values, or stack slots of accumulators
+        self.mutable: set[str] = set()
+        self.buffers: dict[int, Any] = {}
+        self.scope = self._alias_scopes()
+
+    def _alias_scopes(self) -> dict[int, tuple[Any, Any]]:
+        """Metadata that says that no two buffers overlap: the planner never lets them."""
+        domain = self.module.add_metadata([ir.MetaDataString(self.module, "buffers")])
+        scopes = {
+            id(b): self.module.add_metadata([ir.MetaDataString(self.module, f"{b.name}.{i}"), domain])
+            for i, b in enumerate(self._all_buffers())
+            if not b.by_value
+        }
+        return {
+            key: (
+                self.module.add_metadata([scope]),
+                self.module.add_metadata([other for k, other in scopes.items() if k != key]),
+            )
+            for key, scope in scopes.items()
+        }
+
+    def _all_buffers(self) -> list[Buffer]:
+        return self.kernel.arguments + [each.buffer for each in self.kernel.locals]
+
+    def run(self) -> None:
+        arguments, thread, threads = self.function.args
+        self.values["thread"], self.values["threads"] = thread, threads
+        b = self.builder
+        for position, buffer in enumerate(self.kernel.arguments):
+            slot = b.gep(arguments, [ir.Constant(_INDEX, position)])
+            pointer = _SCALARS[buffer.scalar].as_pointer()
+            if buffer.by_value:
+                self.buffers[id(buffer)] = b.load(b.bitcast(slot, pointer))
+            else:
+                self.buffers[id(buffer)] = b.inttoptr(b.load(slot), pointer)
+        for local in self.kernel.locals:
+            kind = _SCALARS[local.buffer.scalar]
+            memory = b.alloca(kind, size=ir.Constant(_INDEX, local.length))
+            memory.align = 64
+            self.buffers[id(local.buffer)] = memory
+        self.block(self.kernel.body)
+        self.builder.ret(ir.Constant(_INDEX, 0))
+
+    # ---------------------------------------------------------------- statements
+
+    def block(self, body: list[loop_ir.Statement]) -> None:
+        for statement in body:
+            _STATEMENTS[type(statement)](self, statement)
+
+    def for_(self, loop: loop_ir.For) -> None:
+        start, stop = self.value(loop.start), self.value(loop.stop)
+        with self._loop(start, stop, loop.step, loop.unroll) as index:
+            self.values[loop.index.name] = index
+            self.block(loop.body)
+
+    @contextmanager
+    def _loop(self, start: Any, stop: Any, step: int, unroll: bool) -> Any:
+        b = self.builder
+        before = b.block
+        head, body = b.append_basic_block("for"), b.append_basic_block("do")
+        after = b.append_basic_block("done")
+        b.branch(head)
+        b.position_at_end(head)
+        index = b.phi(_INDEX)
+        index.add_incoming(start, before)
+        b.cbranch(b.icmp_signed("<", index, stop), body, after)
+        b.position_at_end(body)
+        yield index
+        following = b.add(index, ir.Constant(_INDEX, step), flags=["nsw"])
+        index.add_incoming(following, b.block)
+        back = b.branch(head)
+        if unroll:
+            back.set_metadata("llvm.loop", self._unroll_metadata())
+        b.position_at_end(after)
+
+    def _unroll_metadata(self) -> Any:
+        full = self.module.add_metadata([ir.MetaDataString(self.module, "llvm.loop.unroll.full")])
+        # a loop's own node must be distinct: its first operand is the node itself in textual IR; an
+        # unnamed one works as long as it is not shared, so it carries a fresh number
+        number = ir.Constant(ir.IntType(32), len(self.module.metadata))
+        mark = self.module.add_metadata([ir.MetaDataString(self.module, "fakel.loop"), number])
+        return self.module.add_metadata([mark, full])
+
+    def if_(self, statement: loop_ir.If) -> None:
+        condition = self.value(statement.condition)
+        if not statement.otherwise:
+            with self.builder.if_then(condition):
+                self.block(statement.body)
+            return
+        with self.builder.if_else(condition) as (then, otherwise):
+            with then:
+                self.block(statement.body)
+            with otherwise:
+                self.block(statement.otherwise)
+
+    def let(self, statement: loop_ir.Let) -> None:
+        value, name = self.value(statement.value), statement.variable.name
+        if statement.mutable:
+            with self.builder.goto_entry_block():
+                slot = self.builder.alloca(value.type)
+            self.builder.store(value, slot)
+            self.values[name] = slot
+            self.mutable.add(name)
+        else:
+            self.values[name] = value
+
+    def assign(self, statement: loop_ir.Assign) -> None:
+        self.builder.store(self.value(statement.value), self.values[statement.variable.name])
+
+    def store(self, statement: loop_ir.Store) -> None:
+        value = self.value(statement.value)
+        if statement.value.type.scalar == "i1":
+            value = self.builder.zext(value, llvm_type(Type("u8", statement.value.type.lanes)))
+        place = self._address(statement.buffer, statement.index, value.type)
+        made = self.builder.store(value, place, align=_alignment(statement.buffer))
+        self._mark(made, statement.buffer)
+
+    def fail(self, statement: loop_ir.Fail) -> None:
+        self.builder.ret(self.value(statement.status))
+        # what follows in this block is never reached, but must stand in a block
+        self.builder.position_at_end(self.builder.append_basic_block("unreached"))
+
+    def _mark(self, instruction: Any, buffer: Buffer) -> None:
+        own, others = self.scope[id(buffer)]
+        instruction.set_metadata("alias.scope", own)
+        instruction.set_metadata("noalias", others)
+
+    def _address(self, buffer: Buffer, index: Expression, kind: ir.Type) -> Any:
+        place = self.builder.gep(self.buffers[id(buffer)], [self.value(index)])
+        return self.builder.bitcast(place, kind.as_pointer()) if isinstance(kind, ir.VectorType) else place
+
+    # ---------------------------------------------------------------- expressions
+
+    def value(self, expression: Expression) -> Any:
+        return _EXPRESSIONS[type(expression)](self, expression)
+
+    def literal(self, expression: loop_ir.Literal) -> Any:
+        kind = llvm_type(expression.type)
+        if expression.type.lanes == 1:
+            return ir.Constant(kind, expression.value)
+        element = ir.Constant(_SCALARS[expression.type.scalar], expression.value)
+        return ir.Constant(kind, [element] * expression.type.lanes)
+
+    def variable(self, expression: loop_ir.Variable) -> Any:
+        value = self.values[expression.name]
+        return self.builder.load(value) if expression.name in self.mutable else value
+
+    def load(self, expression: loop_ir.Load) -> Any:
+        buffer = expression.buffer
+        if buffer.by_value:
+            return self.buffers[id(buffer)]
+        place = self._address(buffer, expression.index, llvm_type(expression.type))
+        made = self.builder.load(place, align=_alignment(buffer))
+        self._mark(made, buffer)
+        return made
+
+    def binary(self, expression: loop_ir.Binary) -> Any:
+        left, right = self.value(expression.left), self.value(expression.right)
+        kind, operation = expression.left.type, expression.operation
+        if operation in _COMPARISONS:
+            if kind.is_float:
+                # != holds for NaN, the others do not
+                compare = self.builder.fcmp_unordered if operation == "!=" else self.builder.fcmp_ordered
+                return compare(operation, left, right)
+            unsigned = kind.scalar in ("u8", "i1")
+            compare = self.builder.icmp_unsigned if unsigned else self.builder.icmp_signed
+            return compare(operation, left, right)
+        if kind.is_float:
+            flags = ["contract"] if operation in "+-*" else []
+            return getattr(self.builder, _FLOAT_OPERATIONS[operation])(left, right, flags=flags)
+        return getattr(self.builder, _INTEGER_OPERATIONS[operation])(left, right)
+
+    def cast(self, expression: loop_ir.Cast) -> Any:
+        value, source, target = self.value(expression.value), expression.value.type, expression.type
+        if source.lanes == 1 and target.lanes > 1:
+            return self._splat(value, target)
+        kind = llvm_type(target)
+        if expression.bits:
+            return self.builder.bitcast(value, kind)
+        return _convert(self.builder, value, source, target, kind)
+
+    def _splat(self, value: Any, target: Type) -> Any:
+        kind = llvm_type(target)
+        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INDEX, 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), target.lanes), [0] * target.lanes)
+        return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), mask)
+
+    def call(self, expression: loop_ir.Call) -> Any:
+        arguments = [self.value(argument) for argument in expression.arguments]
+        kind = expression.arguments[0].type
+        name = expression.function
+        if name == "select":
+            return self.builder.select(*arguments)
+        if name in _INTEGER_EXTREMES and not kind.is_float:
+            return self._intrinsic(_INTEGER_EXTREMES[name], kind, arguments)
+        if name in _REDUCTIONS:
+            return self._reduce(name, kind, arguments[0])
+        return self._intrinsic(_INTRINSICS[name], kind, arguments)
+
+    def _intrinsic(self, name: str, kind: Type, arguments: list[Any]) -> Any:
+        made = self.module.declare_intrinsic(name, [llvm_type(kind)], _signature(kind, len(arguments)))
+        return self.builder.call(made, arguments)
+
+    def _reduce(self, name: str, kind: Type, vector: Any) -> Any:
+        scalar = _SCALARS[kind.scalar]
+        suffix = f"v{kind.lanes}{kind.scalar}"
+        if name == "reduce_add":
+            signature = ir.FunctionType(scalar, [scalar, llvm_type(kind)])
+            made = self._declare(f"{_REDUCTIONS[name]}.{suffix}", signature)
+            return self.builder.call(made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"])
+        made = self._declare(f"{_REDUCTIONS[name]}.{suffix}", ir.FunctionType(scalar, [llvm_type(kind)]))
+        return self.builder.call(made, [vector])
+
+    def _declare(self, name: str, signature: ir.FunctionType) -> Any:
+        return self.module.globals.get(name) or ir.Function(self.module, signature, name)
+
+
+def _signature(kind: Type, count: int) -> ir.FunctionType:
+    return ir.FunctionType(llvm_type(kind), [llvm_type(kind)] * count)
+
+
+def _alignment(buffer: Buffer) -> int:
+    return {"f64": 8, "i64": 8, "f32": 4, "i32": 4, "i16": 2}.get(buffer.scalar, 1)
+
+
+_WIDTH = {"i1": 1, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
+
+
+def _convert(builder: ir.IRBuilder, value: Any, source: Type, target: Type, kind: ir.Type) -> Any:
+    """A conversion between element types, as C's casts do it."""
+    unsigned = source.scalar in ("u8", "i1")
+    if source.is_float and target.is_float:
+        wider = _WIDTH[target.scalar] > _WIDTH[source.scalar]
+        return builder.fpext(value, kind) if wider else builder.fptrunc(value, kind)
+    if source.is_float:
+        return builder.fptosi(value, kind)
+    if target.is_float:
+        return builder.uitofp(value, kind) if unsigned else builder.sitofp(value, kind)
+    if _WIDTH[target.scalar] < _WIDTH[source.scalar]:
+        return builder.trunc(value, kind)
+    if _WIDTH[target.scalar] == _WIDTH[source.scalar]:
+        return value
+    return builder.zext(value, kind) if unsigned else builder.sext(value, kind)
+
+
+_STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
+    loop_ir.For: _Emitter.for_,
+    loop_ir.If: _Emitter.if_,
+    loop_ir.Let: _Emitter.let,
+    loop_ir.Assign: _Emitter.assign,
+    loop_ir.Store: _Emitter.store,
+    loop_ir.Fail: _Emitter.fail,
+}
+_EXPRESSIONS: dict[type, Callable[[_Emitter, Any], Any]] = {
+    loop_ir.Literal: _Emitter.literal,
+    loop_ir.Variable: _Emitter.variable,
+    loop_ir.Load: _Emitter.load,
+    loop_ir.Binary: _Emitter.binary,
+    loop_ir.Cast: _Emitter.cast,
+    loop_ir.Call: _Emitter.call,
+}

@@ -1,0 +1,473 @@
+"""The loop IR: what kernels are written in, between the graph and LLVM.
+
+A kernel is a tree of statements over typed expressions. Buffers are flat; indices are in elements.
+``repr`` of a kernel is readable text, which tests compare.
+
+    kernel scale(x: f32, out: f32)
+      for i in 0..64 step 1
+        out[i] = (x[i] * 2.0)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+INDEX = "i64"
+FLOATS = ("f32", "f64")
+
+
+@dataclass(frozen=True)
+class Type:
+    """An element type ("f32", "f64", "i8", "i16", "i32", "i64", "u8", "i1") and a number of lanes."""
+
+    scalar: str
+    lanes: int = 1
+
+    @property
+    def is_float(self) -> bool:
+        """Whether elements are floating-point numbers."""
+        return self.scalar in FLOATS
+
+    def __repr__(self) -> str:
+        return self.scalar if self.lanes == 1 else f"{self.scalar}x{self.lanes}"
+
+
+class Expression:
+    """A value; Python's operators make new ones. Numbers become literals of the other operand's type."""
+
+    type: Type
+
+    def __add__(self, other: Any) -> Expression:
+        return binary("+", self, other)
+
+    def __radd__(self, other: Any) -> Expression:
+        return binary("+", other, self)
+
+    def __sub__(self, other: Any) -> Expression:
+        return binary("-", self, other)
+
+    def __rsub__(self, other: Any) -> Expression:
+        return binary("-", other, self)
+
+    def __mul__(self, other: Any) -> Expression:
+        return binary("*", self, other)
+
+    def __rmul__(self, other: Any) -> Expression:
+        return binary("*", other, self)
+
+    def __truediv__(self, other: Any) -> Expression:
+        return binary("/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Expression:
+        return binary("/", other, self)
+
+    def __floordiv__(self, other: Any) -> Expression:
+        return binary("//", self, other)
+
+    def __mod__(self, other: Any) -> Expression:
+        return binary("%", self, other)
+
+    def __neg__(self) -> Expression:
+        return binary("-", 0, self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Literal(Expression):
+    """A number; with several lanes, the same in each."""
+
+    value: Any
+    type: Type
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Variable(Expression):
+    """A loop index, a value bound by ``let``, or an accumulator."""
+
+    name: str
+    type: Type
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Load(Expression):
+    """Elements of a buffer from an index on; as many as the type has lanes."""
+
+    buffer: Buffer
+    index: Expression
+    type: Type
+
+    def __repr__(self) -> str:
+        lanes = "" if self.type.lanes == 1 else f":{self.type.lanes}"
+        return f"{self.buffer.name}[{_bare(self.index)}{lanes}]"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Binary(Expression):
+    """Two operands: + - * / // % min max & | ^ << >>, and comparisons, which give ``i1``."""
+
+    operation: str
+    left: Expression
+    right: Expression
+    type: Type
+
+    def __repr__(self) -> str:
+        if self.operation.isalpha():
+            return f"{self.operation}({_bare(self.left)}, {_bare(self.right)})"
+        return f"({self.left} {self.operation} {self.right})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Call(Expression):
+    """A function of LLVM's or of this compiler's: sqrt, fabs, floor, fma, select, reduce_add, …"""
+
+    function: str
+    arguments: tuple[Expression, ...]
+    type: Type
+
+    def __repr__(self) -> str:
+        return f"{self.function}({', '.join(_bare(a) for a in self.arguments)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cast(Expression):
+    """The value in another type of as many lanes, or one value in every lane."""
+
+    value: Expression
+    type: Type
+    bits: bool = False  # reinterpret instead of convert
+
+    def __repr__(self) -> str:
+        return f"{'bits' if self.bits else ''}{self.type}({_bare(self.value)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """An argument: memory of elements of one type, or (``by_value``) one number of that type."""
+
+    name: str
+    scalar: str
+    by_value: bool = False
+
+
+@dataclass(eq=False)
+class Statement:
+    """Something that a kernel does."""
+
+
+@dataclass(eq=False)
+class For(Statement):
+    """The body for each index from start up to stop; ``unroll`` asks LLVM to unroll it fully."""
+
+    index: Variable
+    start: Expression
+    stop: Expression
+    step: int
+    body: list[Statement]
+    unroll: bool = False
+
+
+@dataclass(eq=False)
+class If(Statement):
+    """The body when the condition holds, else the other one."""
+
+    condition: Expression
+    body: list[Statement]
+    otherwise: list[Statement] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Let(Statement):
+    """Names a value; ``mutable`` makes an accumulator, which ``Assign`` changes."""
+
+    variable: Variable
+    value: Expression
+    mutable: bool = False
+
+
+@dataclass(eq=False)
+class Assign(Statement):
+    """Gives an accumulator a new value."""
+
+    variable: Variable
+    value: Expression
+
+
+@dataclass(eq=False)
+class Store(Statement):
+    """Writes a value, of one lane or several, into a buffer."""
+
+    buffer: Buffer
+    index: Expression
+    value: Expression
+
+
+@dataclass(eq=False)
+class Fail(Statement):
+    """Ends the kernel with a status that says what is wrong."""
+
+    status: Expression
+
+
+@dataclass(eq=False)
+class Local:
+    """A small array of the kernel's own, on the stack."""
+
+    buffer: Buffer
+    length: int
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A kernel: arguments in order, statements, and the variables ``thread`` and ``threads``."""
+
+    name: str
+    arguments: list[Buffer]
+    body: list[Statement] = field(default_factory=list)
+    locals: list[Local] = field(default_factory=list)
+    thread: Variable = field(default_factory=lambda: Variable("thread", Type(INDEX)))
+    threads: Variable = field(default_factory=lambda: Variable("threads", Type(INDEX)))
+
+    def __repr__(self) -> str:
+        signature = ", ".join(
+            f"{b.name}: {b.scalar}{' value' if b.by_value else ''}" for b in self.arguments
+        )
+        lines = [f"kernel {self.name}({signature})"]
+        lines += [f"  local {each.buffer.name}: {each.buffer.scalar}[{each.length}]" for each in self.locals]
+        _write(self.body, lines, 1)
+        return "\n".join(lines) + "\n"
+
+
+def _bare(expression: Expression) -> str:
+    text = repr(expression)
+    if isinstance(expression, Binary) and text.startswith("("):
+        return text[1:-1]
+    return text
+
+
+def _write(body: list[Statement], lines: list[str], depth: int) -> None:
+    margin = "  " * depth
+    for statement in body:
+        match statement:
+            case For(index, start, stop, step, inner, unroll):
+                suffix = " unrolled" if unroll else ""
+                lines.append(f"{margin}for {index} in {_bare(start)}..{_bare(stop)} step {step}{suffix}")
+                _write(inner, lines, depth + 1)
+            case If(condition, inner, otherwise):
+                lines.append(f"{margin}if {_bare(condition)}")
+                _write(inner, lines, depth + 1)
+                if otherwise:
+                    lines.append(f"{margin}else")
+                    _write(otherwise, lines, depth + 1)
+            case Let(variable, value, mutable):
+                lines.append(f"{margin}{'var' if mutable else 'let'} {variable} = {_bare(value)}")
+            case Assign(variable, value):
+                lines.append(f"{margin}{variable} = {_bare(value)}")
+            case Store(buffer, index, value):
+                lanes = "" if value.type.lanes == 1 else f":{value.type.lanes}"
+                lines.append(f"{margin}{buffer.name}[{_bare(index)}{lanes}] = {_bare(value)}")
+            case Fail(status):
+                lines.append(f"{margin}fail {_bare(status)}")
+
+
+# -------------------------------------------------------------------- building
+
+
+_COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+
+
+def literal(value: Any, like: Type | str) -> Expression:
+    """A number of a type; an expression as it is, in every lane when the type has several."""
+    kind = Type(like) if isinstance(like, str) else like
+    if isinstance(value, Expression):
+        if value.type.lanes == 1 and kind.lanes > 1:
+            return Cast(value, Type(value.type.scalar, kind.lanes))
+        return value
+    return Literal(float(value) if kind.is_float else int(value), kind)
+
+
+def binary(operation: str, left: Any, right: Any) -> Expression:
+    """An operation on two operands, of which one may be a Python number. Index arithmetic on numbers
+    is carried out at once.
+    """
+    known = left if isinstance(left, Expression) else right
+    other = right if known is left else left
+    lanes = max(known.type.lanes, other.type.lanes if isinstance(other, Expression) else 1)
+    kind = Type(known.type.scalar, lanes)
+    a, b = literal(left, kind), literal(right, kind)
+    if a.type.scalar != b.type.scalar:
+        raise TypeError(f"{operation} of {a.type} and {b.type}")
+    if kind.scalar == INDEX and lanes == 1:
+        folded = _fold(operation, a, b)
+        if folded is not None:
+            return folded
+    result = Type("i1", lanes) if operation in _COMPARISONS else kind
+    return Binary(operation, a, b, result)
+
+
+def _fold(operation: str, a: Expression, b: Expression) -> Expression | None:
+    x = a.value if isinstance(a, Literal) else None
+    y = b.value if isinstance(b, Literal) else None
+    if x is not None and y is not None and operation in "+-*":
+        value = x + y if operation == "+" else x - y if operation == "-" else x * y
+        return Literal(value, a.type)
+    if operation == "+":
+        return b if x == 0 else a if y == 0 else None
+    if operation == "-":
+        return a if y == 0 else None
+    if operation == "*":
+        if x == 0 or y == 0:
+            return Literal(0, a.type)
+        return b if x == 1 else a if y == 1 else None
+    if operation in ("//", "%") and y == 1:
+        return a if operation == "//" else Literal(0, a.type)
+    return None
+
+
+def call(function: str, *arguments: Any, type: Type | None = None) -> Expression:  # noqa: A002
+    """A call; numbers take the type of the first argument that is an expression."""
+    known = next(a for a in arguments if isinstance(a, Expression))
+    lanes = max(a.type.lanes for a in arguments if isinstance(a, Expression))
+    kind = Type(known.type.scalar, lanes)
+    converted = tuple(literal(a, kind) for a in arguments)
+    return Call(function, converted, type or kind)
+
+
+def select(condition: Expression, yes: Any, no: Any) -> Expression:
+    """``yes`` where the condition holds, else ``no``."""
+    known = yes if isinstance(yes, Expression) else no
+    lanes = max(known.type.lanes, condition.type.lanes)
+    kind = Type(known.type.scalar, lanes)
+    return Call("select", (literal(condition, Type("i1", lanes)), literal(yes, kind), literal(no, kind)), kind)
+
+
+def fma(a: Any, b: Any, c: Any) -> Expression:
+    """``a * b + c``, rounded once."""
+    return call("fma", a, b, c)
+
+
+def cast(value: Expression, scalar: str) -> Expression:
+    """The value converted to another element type."""
+    return value if value.type.scalar == scalar else Cast(value, Type(scalar, value.type.lanes))
+
+
+class Builder:
+    """Puts a kernel together: ``with builder.loop(...) as i:`` opens a nest, the rest appends.
+
+    Usage::
+
+        build = Builder("scale")
+        x, out = build.buffer("x", "f32"), build.buffer("out", "f32")
+        with build.loop(64) as i:
+            build.store(out, i, build.load(x, i) * 2.0)
+        kernel = build.kernel
+    """
+
+    def __init__(self, name: str) -> None:
+        self.kernel = Kernel(name, [])
+        self._blocks = [self.kernel.body]
+        self._numbers = itertools.count()
+
+    def _append(self, statement: Statement) -> None:
+        self._blocks[-1].append(statement)
+
+    def _fresh(self, name: str) -> str:
+        return f"{name}{next(self._numbers)}"
+
+    def buffer(self, name: str, scalar: str) -> Buffer:
+        """A new argument: memory."""
+        made = Buffer(name, scalar)
+        self.kernel.arguments.append(made)
+        return made
+
+    def scalar(self, name: str, scalar: str) -> Expression:
+        """A new argument: a number, given as its bits."""
+        made = Buffer(name, scalar, by_value=True)
+        self.kernel.arguments.append(made)
+        return Load(made, Literal(0, Type(INDEX)), Type(scalar))
+
+    def local(self, name: str, scalar: str, length: int) -> Buffer:
+        """A small array on the stack."""
+        made = Buffer(self._fresh(name), scalar)
+        self.kernel.locals.append(Local(made, length))
+        return made
+
+    @contextlib.contextmanager
+    def loop(
+        self, stop: Any, start: Any = 0, step: int = 1, name: str = "i", unroll: bool = False
+    ) -> Iterator[Variable]:
+        """A loop over an index."""
+        index = Variable(self._fresh(name), Type(INDEX))
+        body: list[Statement] = []
+        self._append(For(index, literal(start, INDEX), literal(stop, INDEX), step, body, unroll))
+        self._blocks.append(body)
+        yield index
+        self._blocks.pop()
+
+    @contextlib.contextmanager
+    def share(self, count: Any, name: str = "i", grain: int = 1) -> Iterator[Variable]:
+        """A loop over this thread's share of ``count`` indices: an even, contiguous part, cut at
+        multiples of ``grain``.
+        """
+        thread, threads = self.kernel.thread, self.kernel.threads
+        total = literal(count, INDEX)
+        units = (total + (grain - 1)) // grain
+        start = self.let(call("min", thread * units // threads * grain, total), "start")
+        stop = self.let(call("min", (thread + 1) * units // threads * grain, total), "stop")
+        with self.loop(stop, start, name=name) as index:
+            yield index
+
+    @contextlib.contextmanager
+    def when(self, condition: Expression) -> Iterator[None]:
+        """A block that runs when the condition holds."""
+        body: list[Statement] = []
+        self._append(If(condition, body))
+        self._blocks.append(body)
+        yield
+        self._blocks.pop()
+
+    @contextlib.contextmanager
+    def otherwise(self) -> Iterator[None]:
+        """The other block of the ``when`` just before."""
+        last = self._blocks[-1][-1]
+        assert isinstance(last, If)
+        self._blocks.append(last.otherwise)
+        yield
+        self._blocks.pop()
+
+    def let(self, value: Expression, name: str = "v") -> Variable:
+        """Names a value, which is then computed once."""
+        variable = Variable(self._fresh(name), value.type)
+        self._append(Let(variable, value))
+        return variable
+
+    def accumulator(self, value: Any, type: Type | str | None = None, name: str = "sum") -> Variable:  # noqa: A002
+        """A variable that ``assign`` may change; it lives in a register."""
+        start = value if type is None else literal(value, Type(type) if isinstance(type, str) else type)
+        variable = Variable(self._fresh(name), start.type)
+        self._append(Let(variable, start, mutable=True))
+        return variable
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Gives an accumulator a new value."""
+        self._append(Assign(variable, literal(value, variable.type)))
+
+    def load(self, buffer: Buffer, index: Any, lanes: int = 1) -> Expression:
+        """Elements of a buffer."""
+        return Load(buffer, literal(index, INDEX), Type(buffer.scalar, lanes))
+
+    def store(self, buffer: Buffer, index: Any, value: Any) -> None:
+        """Writes elements of a buffer."""
+        self._append(Store(buffer, literal(index, INDEX), literal(value, buffer.scalar)))
+
+    def fail(self, status: Any) -> None:
+        """Ends the kernel with a status other than 0."""
+        self._append(Fail(literal(status, INDEX)))
