@@ -242,6 +242,21 @@ def adaptive_max_pool3d_with_indices(input, output_size):
     return _adaptive_maximum(3, input, output_size)
 
 
+def _check_samples(samples, batched, count):
+    if samples.dtype != batched.dtype:
+        raise RuntimeError("Expect _random_samples to have the same dtype as input")
+    if samples.ndim != 3:
+        raise RuntimeError(f"Expect _random_samples to have 3 dimensions, got {samples.ndim}")
+    if samples.shape[0] < batched.shape[0]:
+        raise RuntimeError("Expect _random_samples.size(0) no less then input batch size.")
+    if samples.shape[1] != batched.shape[1]:
+        raise RuntimeError("Expect _random_samples.size(1) equals to input channel size.")
+    if samples.shape[2] != count:
+        raise RuntimeError(
+            f"Expect _random_samples.size(2) equals to {count}; got {samples.shape[2]}."
+        )
+
+
 def fractional_max_pool(
     count, input, kernel_size, output_size=None, output_ratio=None, _random_samples=None
 ):
@@ -275,6 +290,8 @@ def fractional_max_pool(
     samples = _random_samples
     if samples is None:
         samples = ops.rand(*batched.shape[:2], count, dtype=input.dtype)
+    else:
+        _check_samples(samples, batched, count)
     if count == 2:
         samples = samples.flip(-1)  # the first number of a pair is the horizontal one
     shape = (*batched.shape[:2], *output)

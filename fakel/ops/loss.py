@@ -476,6 +476,12 @@ def poisson_nll_loss(
     return reduced(loss, reduction)
 
 
+def _differs_in_one_dimension(shape, broadcast):
+    """Whether `broadcast` is `shape` but for one dimension, which has length 1."""
+    different = [short for full, short in zip(shape, broadcast) if full != short]
+    return len(shape) == len(broadcast) and different == [1]
+
+
 @operator(method=False, out=False, namespace="nn.functional")
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """`(log(var) + (x - t)² / var) / 2`, with variances of at least eps.
@@ -491,7 +497,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
-        elif input.shape[:-1] != var.shape[:-1] or var.shape[-1] != 1:
+        elif not _differs_in_one_dimension(input.shape, var.shape):
             raise ValueError("var is of incorrect size")
     _check_reduction(reduction)
     limited = var.detach().clamp(min=eps) - var.detach() + var

@@ -197,6 +197,7 @@ CASES = {
     "GaussianNLLLoss": [
         case(inputs=[(3, 4), (3, 4), between_zero_and_one(3, 4)]),
         case(full=True, inputs=[(3, 4), (3, 4), between_zero_and_one(3, 1)]),
+        case(inputs=[(3, 4), (3, 4), between_zero_and_one(1, 4)]),
     ],
     "KLDivLoss": [
         case(reduction="batchmean", inputs=[logarithms(3, 4), distribution(3, 4)]),

@@ -129,6 +129,15 @@ def unpooling(library, report):
         report(partial(unpool(2), pooled, indices, output_size=too_large))
 
 
+def fractional_pooling(library, report):
+    x = library.randn(1, 3, 6, 6)
+    samples = library.rand(1, 3, 2)
+    report(library.nn.FractionalMaxPool2d(2, 3, _random_samples=samples)(x))
+    for wrong in (samples.double(), samples[0], samples[:, :2], samples[..., :1]):
+        layer = library.nn.FractionalMaxPool2d(2, 3, _random_samples=wrong)
+        report(partial(layer, x), list(layer.state_dict()))
+
+
 def adaptive_softmax(library, report):
     layer = library.nn.AdaptiveLogSoftmaxWithLoss(6, 9, [3, 6])
     x = library.randn(8, 6)
