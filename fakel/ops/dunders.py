@@ -63,6 +63,22 @@ for _name, _method in {
 }.items():
     setattr(Tensor, f"__{_name}__", getattr(Tensor, _method))
 
+
+def _contains(self, element):
+    if not isinstance(element, _OPERANDS):
+        raise RuntimeError(
+            "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+            f"{type(element)}."
+        )
+    return bool((self == element).any())
+
+
+def _reversed(self):
+    return self.flip(tuple(range(self.ndim))) if self.ndim else self
+
+
+Tensor.__contains__ = _contains
+Tensor.__reversed__ = _reversed
 Tensor.__neg__ = arithmetic.neg
 Tensor.__pos__ = arithmetic.positive
 Tensor.__abs__ = arithmetic.abs

@@ -92,8 +92,8 @@ def _declare_logaddexp(name, meaning, exponential, documentation):
     combine = binary(name, meaning, method=False)
     gradient(
         combine,
-        input=lambda grad, input, result: grad * _ratio(exponential, input, result),
-        other=lambda grad, other, result: grad * _ratio(exponential, other, result),
+        input=lambda grad, input, result: grad * _ratio(exponential, input, result).conj(),
+        other=lambda grad, other, result: grad * _ratio(exponential, other, result).conj(),
     )
 
     def declared(input, other):
