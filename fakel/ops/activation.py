@@ -12,7 +12,7 @@ from fakel.ops.declare import gradient, operator, primitive, wrap_dim
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics.error_function import erf
 from fakel.ops.random import negative_slopes
-from fakel.tensor import Tensor, dtypes
+from fakel.tensor import Tensor, dtypes, finfo
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -263,7 +263,7 @@ gradient(_softshrink, input=lambda grad, input, lambd: grad.masked_fill(input.ab
 def softshrink(input, lambd=0.5):
     """`x` drawn towards 0 by `lambd`, and 0 where its magnitude is less."""
     if lambd < 0:
-        most = f"{ops.finfo(input.dtype).max:.6g}"
+        most = f"{finfo(input.dtype).max:.6g}"
         raise RuntimeError(
             f"lambda must be in range [0, {most}] for input dtype {scalar_name(input.dtype)}, "
             f"but found {lambd}"

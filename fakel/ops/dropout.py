@@ -6,6 +6,7 @@ The scale `1 / (1 - p)` reaches the graph as a number at run time, so changing p
 from __future__ import annotations
 
 import math
+import warnings
 
 from fakel.ops.activation import in_place_or_not
 from fakel.ops.declare import operator
@@ -68,6 +69,19 @@ def feature_dropout(input, p, training, inplace=False):
     return _drop(input, p, training, inplace, features=True, alpha=False)
 
 
+def _warn_about_dimensions(name, ndim, spatial):
+    if ndim in (spatial + 1, spatial + 2):
+        return
+    warnings.warn(
+        f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an "
+        "error in a future release. To retain the behavior and silence this warning, please use "
+        f"dropout instead. Note that {name} exists to provide channel-wise dropout on inputs with "
+        f"{spatial} spatial dimensions, a channel dimension, and an optional batch dimension (i.e. "
+        f"{spatial + 1}D or {spatial + 2}D inputs).",
+        stacklevel=3,
+    )
+
+
 def _drop_unbatched(input, p, training, inplace, batched_ndim):
     """Dropout of whole channels where the batch dimension may be missing."""
     if input.ndim == batched_ndim or not training:
@@ -95,10 +109,23 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
 
     An input of three dimensions counts as (batch, channels, length), as in PyTorch.
     """
+    _check_probability(p)
+    _warn_about_dimensions("dropout2d", input.ndim, 2)
+    if input.ndim == 3:
+        warnings.warn(
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
+            "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
+            "dim. This behavior will change in a future release to interpret the input as one "
+            "without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise "
+            "dropout behavior, please switch to using dropout1d instead.",
+            stacklevel=2,
+        )
     return feature_dropout(input, p, training, inplace)
 
 
 @operator(method=False, out=False, namespace="nn.functional")
 def dropout3d(input, p=0.5, training=True, inplace=False):
     """Dropout of whole channels of (batch, channels, depth, height, width), batch optional."""
+    _check_probability(p)
+    _warn_about_dimensions("dropout3d", input.ndim, 3)
     return _drop_unbatched(input, p, training, inplace, 5)

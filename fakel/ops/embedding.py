@@ -213,7 +213,7 @@ def embedding_bag(
         if offsets is not None:
             raise ValueError(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
-                f"of fixed length sequences. However, found offsets of type {type(offsets)}"
+                "of fixed length sequences. However, found offsets of type <class 'torch.Tensor'>"
             )
         offsets = ops.arange(0, input.numel(), max(input.shape[1], 1))
         if not input.shape[1]:

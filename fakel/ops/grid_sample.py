@@ -162,12 +162,12 @@ gradient(
 )  # fmt: skip
 
 
-def _warn_about_corners(name, align_corners):
+def _warn_about_corners(align_corners):
     if align_corners is None:
         warnings.warn(
-            f"Default {name} and affine_grid behavior has changed to align_corners=False since "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
             "1.3.0. Please specify align_corners=True if the old behavior is desired. See the "
-            f"documentation of {name} for details.",
+            "documentation of grid_sample for details.",
             stacklevel=3,
         )
     return bool(align_corners)
@@ -194,7 +194,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
             f"'reflection', but got: '{padding_mode}'"
         )
-    align_corners = _warn_about_corners("grid_sample", align_corners)
+    align_corners = _warn_about_corners(align_corners)
     sizes, places = list(input.shape), list(grid.shape)
     if input.shape[0] != grid.shape[0]:
         raise RuntimeError(
@@ -238,6 +238,7 @@ def affine_grid(theta, size, align_corners=None):
         size: of the image to make: (batch, channels, *spatial).
         align_corners: as of `grid_sample`.
     """
+    align_corners = _warn_about_corners(align_corners)
     if not theta.is_floating_point():
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     size = tuple(int(length) for length in size)
@@ -252,9 +253,15 @@ def affine_grid(theta, size, align_corners=None):
             f"Expected a batch of {rows}D affine matrices of shape Nx{rows}x{rows + 1} for size "
             f"{size}. Got {theta.shape}."
         )
-    align_corners = _warn_about_corners("grid_sample", align_corners)
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    if align_corners and min(size[2:]) == 1:
+        warnings.warn(
+            "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when "
+            "align_corners=True. This is not an intended use case of affine_grid. See the "
+            "documentation of affine_grid for details.",
+            stacklevel=2,
+        )
     spatial = size[2:]
     lines = []
     for axis, length in reversed(list(enumerate(spatial))):
