@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     "runtime",
     "interpreter",
+    "compiler",
     "graph",
     "tensor",
     "autograd",

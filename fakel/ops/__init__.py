@@ -34,6 +34,7 @@ _FAMILIES = (
     "histograms",
     "sorting",
     "creation",
+    "ranges",
     "interchange",
     "grids",
     "windows",

@@ -43,6 +43,8 @@ CASES = [
     case("dsplit", floats(2, 3, 4), 2, numpy=np.dsplit),
     case("unbind", floats(3, 4), options=ALL),
     case("unbind", floats(3, 4), 1),
+    case("unsafe_split", floats(7, 3), 2),
+    case("unsafe_chunk", floats(7, 3), 3),
     case(
         "meshgrid",
         floats(3),

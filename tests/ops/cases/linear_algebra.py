@@ -14,7 +14,36 @@ def definite(*shape):
     return floats(*shape, domain="definite")
 
 
+LOOSE = {"tolerance": 10}
+
 CASES = [
+    case("linalg.pinv", floats(4, 3), numpy=np.linalg.pinv, options=LOOSE),
+    case("linalg.pinv", floats(2, 3, 4), numpy=np.linalg.pinv, options=LOOSE),
+    case("linalg.svdvals", floats(4, 3), options=LOOSE),
+    case(
+        "linalg.eigvalsh",
+        definite(3, 3),
+        numpy=np.linalg.eigvalsh,
+        options={"tolerance": 10, "gradient": None},
+    ),
+    case("linalg.vecdot", floats(3, 4), floats(3, 4)),
+    case(
+        "linalg.matrix_norm", floats(2, 3, 4, domain="distinct"), "nuc", keepdim=True, options=LOOSE
+    ),
+    case("linalg.matrix_norm", floats(2, 3, 4, domain="distinct"), float("inf"), options=LOOSE),
+    case("linalg.matrix_norm", floats(2, 3, 4), 2, (0, 1), options=LOOSE),
+    case("linalg.norm", floats(3, 4), 2, options=LOOSE),
+    case("linalg.norm", floats(3, 4), dim=1, keepdim=True),
+    case("linalg.solve", definite(2, 3, 3), floats(2, 3), options=LOOSE),
+    case("linalg.solve", definite(3, 3), floats(2, 3), left=False, options=LOOSE),
+    case("linalg.matrix_power", definite(3, 3), -2, options=LOOSE),
+    case("linalg.matrix_power", floats(3, 3), 0, options={"gradient": None}),
+    case(
+        "linalg.cholesky",
+        definite(2, 3, 3),
+        upper=True,
+        options={"tolerance": 10, "gradient": None},
+    ),
     case("matmul", floats(3, 4), floats(4, 5), numpy=np.matmul, options=NUMBERS),
     case("matmul", floats(4), floats(4), numpy=np.matmul),
     case("matmul", floats(3, 4), floats(4), numpy=np.matmul),
@@ -96,6 +125,39 @@ CASES = [
 MISTAKES = [
     mistake(
         RuntimeError,
+        "linalg.inv: A must be batches of square matrices, but they are 2 by 3 matrices",
+        "linalg.inv",
+        floats(2, 3),
+    ),
+    mistake(
+        RuntimeError,
+        "linalg.det: The input tensor A must have at least 2 dimensions.",
+        "det",
+        floats(3),
+    ),
+    mistake(
+        RuntimeError,
+        "linalg.solve: Incompatible shapes of A and B for the equation AX = B (2x2 and 3x1)",
+        "linalg.solve",
+        definite(2, 2),
+        floats(3),
+    ),
+    mistake(
+        RuntimeError,
+        "linalg.matrix_norm: Order x not supported.",
+        "linalg.matrix_norm",
+        floats(2, 2),
+        "x",
+    ),
+    mistake(
+        RuntimeError,
+        "X1 and X2 must have the same number of columns. X1: 3 X2: 4",
+        "cdist",
+        floats(2, 3),
+        floats(2, 4),
+    ),
+    mistake(
+        RuntimeError,
         "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)",
         "matmul",
         floats(2, 3),
@@ -160,3 +222,8 @@ MISTAKES = [
         floats(2, 3),
     ),
 ]
+
+ELSEWHERE = dict.fromkeys(
+    ("linalg.eigh", "linalg.qr", "linalg.svd"),
+    "signs of the factors are free; tests/ops/test_decomposition.py multiplies them back",
+)

@@ -174,6 +174,8 @@ CASES = [
     case("cummin", floats(3, 4, domain="distinct"), 0, options={"dtypes": NUMBERS}),
     case("logcumsumexp", floats(3, 4), 1),
     case("diff", floats(3, 5), numpy=np.diff),
+    case("gradient", floats(5), options={"method": False}),
+    case("gradient", floats(4, 5), spacing=0.5, dim=1, options={"method": False}),
     case("diff", floats(3, 5), n=2, dim=0, numpy=lambda x, n, dim: np.diff(x, n, dim)),
     case("trapezoid", floats(3, 5)),
     case("trapezoid", floats(3, 5), dx=0.5, dim=0),

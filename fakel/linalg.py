@@ -1,0 +1,7 @@
+"""Linear algebra, as in ``torch.linalg``."""
+
+from fakel.ops.declare import FUNCTIONS
+from fakel.ops.linalg import LinAlgError
+
+globals().update(FUNCTIONS.get("linalg", {}))
+__all__ = ["LinAlgError", *sorted(FUNCTIONS.get("linalg", {}))]
