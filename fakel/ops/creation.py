@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled with one value, evenly spaced."""
+"""Making tensors: from data, and filled with one value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from fakel.ops.checks import check_tensor
 from fakel.ops.data import array_of
-from fakel.ops.declare import FUNCTIONS, function, method
+from fakel.ops.declare import function, method
 from fakel.ops.filling import filled
 from fakel.ops.inplace import check_writable, store
 from fakel.ops.options import Options, shape_argument
@@ -26,7 +26,7 @@ _COPY_WARNING = (
 )
 
 
-def _finish(result: Tensor, options: Options) -> Tensor:
+def finish(result: Tensor, options: Options) -> Tensor:
     """The result as the options want it: in ``out``, or as a leaf."""
     out = options.out
     if out is not None:
@@ -55,7 +55,7 @@ def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="tor
     if isinstance(data, Tensor):
         warnings.warn(_COPY_WARNING.format(copied), UserWarning, stacklevel=3)
         options = Options(name, dtype, data.dtype, None, None, device, requires_grad, pin_memory)
-        return _finish(data.detach().clone().to(options.dtype), options)
+        return finish(data.detach().clone().to(options.dtype), options)
     options = Options(name, dtype, get_default_dtype(), None, None, device, False, pin_memory)
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
@@ -67,7 +67,7 @@ def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="tor
         )
     array, kind = array_of(data, None if dtype is None else options.dtype)
     options = Options(name, kind, kind, None, None, device, requires_grad)
-    return _finish(Tensor._from_array(array, kind), options)
+    return finish(Tensor._from_array(array, kind), options)
 
 
 @function
@@ -200,7 +200,7 @@ def scalar_tensor(
     options = Options(
         "scalar_tensor", dtype, default, None, layout, device, requires_grad, pin_memory
     )
-    return _finish(filled((), s, options.dtype), options)
+    return finish(filled((), s, options.dtype), options)
 
 
 # -------------------------------------------------------------------- filled with one value
@@ -233,7 +233,7 @@ def _declare_filled(name, value, documentation):
             name, dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory
         )
         result = filled(_sizes(name, sizes, size), value, options.dtype)
-        return _finish(_with_format(result, name, memory_format), options)
+        return finish(_with_format(result, name, memory_format), options)
 
     def like(
         input,
@@ -249,7 +249,7 @@ def _declare_filled(name, value, documentation):
         options = Options(
             f"{name}_like", dtype, input.dtype, None, layout, device, requires_grad, pin_memory
         )
-        return _finish(_like(input, value, options.dtype, memory_format), options)
+        return finish(_like(input, value, options.dtype, memory_format), options)
 
     def new(
         self,
@@ -264,7 +264,7 @@ def _declare_filled(name, value, documentation):
         options = Options(
             f"new_{name}", dtype, self.dtype, None, layout, device, requires_grad, pin_memory
         )
-        return _finish(filled(_sizes(f"new_{name}", sizes, size), value, options.dtype), options)
+        return finish(filled(_sizes(f"new_{name}", sizes, size), value, options.dtype), options)
 
     for made, full_name in ((declared, name), (like, f"{name}_like"), (new, f"new_{name}")):
         made.__name__ = made.__qualname__ = full_name
@@ -347,7 +347,7 @@ def full(
         "full", dtype, _full_dtype(value), out, layout, device, requires_grad, pin_memory
     )
     _check_fits(value, options.dtype)
-    return _finish(filled(tuple(shape), value, options.dtype), options)
+    return finish(filled(tuple(shape), value, options.dtype), options)
 
 
 def _check_fits(value, kind):
@@ -380,7 +380,7 @@ def full_like(
     )
     value = _fill_value(fill_value)
     _check_fits(value, options.dtype)
-    return _finish(_like(input, value, options.dtype, memory_format), options)
+    return finish(_like(input, value, options.dtype, memory_format), options)
 
 
 @method
@@ -400,7 +400,7 @@ def new_full(
         "new_full", dtype, self.dtype, None, layout, device, requires_grad, pin_memory
     )
     shape = shape_argument("new_full", size, unpacked=False)
-    return _finish(filled(tuple(shape), _fill_value(fill_value), options.dtype), options)
+    return finish(filled(tuple(shape), _fill_value(fill_value), options.dtype), options)
 
 
 @method
@@ -429,7 +429,7 @@ def empty_strided(
             f"{list(shape)}"
         )
     span = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    return _finish(filled((span,), 0, options.dtype)._strided_alias(shape, strides, 0), options)
+    return finish(filled((span,), 0, options.dtype)._strided_alias(shape, strides, 0), options)
 
 
 @method
@@ -446,219 +446,3 @@ def new_empty_strided(
         requires_grad=requires_grad,
         pin_memory=pin_memory,
     )
-
-
-# -------------------------------------------------------------------- evenly spaced
-
-
-def _number(value):
-    return value.item() if isinstance(value, (Tensor, np.generic)) else value
-
-
-_ARANGE_FORMS = """
- * (Number end, *, Tensor out = None, torch.dtype dtype = None, torch.layout layout = None, \
-torch.device device = None, bool pin_memory = False, bool requires_grad = False)
- * (Number start, Number end, *, torch.dtype dtype = None, torch.layout layout = None, \
-torch.device device = None, bool pin_memory = False, bool requires_grad = False)
- * (Number start, Number end, Number step = 1, *, Tensor out = None, torch.dtype dtype = None, \
-torch.layout layout = None, torch.device device = None, bool pin_memory = False, \
-bool requires_grad = False)
-"""
-
-
-@function
-def arange(
-    *bounds,
-    start=None,
-    end=None,
-    step=None,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    pin_memory=False,
-    requires_grad=False,
-):
-    """The numbers from start (0) up to but without end, step (1) apart.
-
-    Called as ``arange(end)``, ``arange(start, end)`` or ``arange(start, end, step)``. Integers give
-    int64, floats the default dtype.
-
-    Raises:
-        RuntimeError: for a step of 0 or one that leads away from the end.
-    """
-    names = ("end",) if len(bounds) == 1 and end is None else ("start", "end", "step")
-    named = {"start": start, "end": end, "step": step}
-    if len(bounds) > 3 or (not bounds and end is None):
-        given = ", ".join(type(value).__name__ for value in bounds)
-        raise TypeError(
-            f"arange() received an invalid combination of arguments - got ({given}), but expected "
-            f"one of:{_ARANGE_FORMS}"
-        )
-    named.update(zip(names, bounds, strict=False))
-    numbers = [_number(named[name]) for name in ("start", "end", "step")]
-    first, last, distance = (
-        default if number is None else number
-        for number, default in zip(numbers, (0, None, 1), strict=True)
-    )
-    whole = all(isinstance(number, int) for number in (first, last, distance))
-    default = dtypes.int64 if whole else get_default_dtype()
-    options = Options("arange", dtype, default, out, layout, device, requires_grad, pin_memory)
-    kind = options.dtype
-    _check_range(first, last, distance)
-    if kind is dtypes.bool_ or kind.is_complex:
-        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{kind.letter}'")
-    if kind is dtypes.int64:
-        array = np.arange(int(first), int(last), int(distance), np.int64)
-    else:
-        count = math.ceil((last - first) / distance)
-        array = first + distance * np.arange(count, dtype=np.float64)
-        if not kind.is_floating_point:
-            array = int(first) + int(distance) * np.arange(count)
-    return _finish(_from_numbers(array, kind), options)
-
-
-def _from_numbers(array, kind):
-    return Tensor._from_array(array.astype(kind.compute), kind)
-
-
-def _check_range(first, last, distance):
-    if distance == 0:
-        raise RuntimeError("step must be nonzero")
-    if not (math.isfinite(first) and math.isfinite(last)):
-        raise RuntimeError(f"unsupported range: {first} -> {last}")
-    if (distance > 0) != (last >= first) and last != first:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-
-
-def _closed_range(
-    start=0,
-    end=None,
-    step=1,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    requires_grad=False,
-):
-    """The numbers from start up to and with end, step apart. Deprecated: use ``arange``."""
-    warnings.warn(
-        "torch.range is deprecated and will be removed in a future release because its behavior is "
-        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces "
-        "values in [start, end).",
-        UserWarning,
-        stacklevel=2,
-    )
-    if end is None:
-        start, end = 0, start
-    _check_range(start, end, step)
-    options = Options("range", dtype, get_default_dtype(), out, layout, device, requires_grad)
-    array = start + step * np.arange(math.floor((end - start) / step) + 1, dtype=np.float64)
-    return _finish(_from_numbers(array, options.dtype), options)
-
-
-_closed_range.__name__ = _closed_range.__qualname__ = "range"
-FUNCTIONS[""]["range"] = _closed_range
-
-
-def _spaced(start, end, steps, kind):
-    """steps numbers from start to end, computed from the nearer end as PyTorch does."""
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    numbers = np.float64 if kind.compute.kind in "iu" else kind.compute.type
-    if kind.compute.kind in "iu":
-        start, end = int(start), int(end)
-    if steps == 1:
-        return np.full(1, start, numbers)
-    first, last = numbers(start), numbers(end)
-    step = (last - first) / numbers(max(steps - 1, 1))
-    index = np.arange(steps).astype(numbers)
-    from_end = np.arange(steps)[::-1].astype(numbers)
-    return np.where(index < steps // 2, first + step * index, last - step * from_end)
-
-
-def _end_points(name, start, end, steps):
-    for position, value in ((1, start), (2, end)):
-        if isinstance(value, Tensor) and value.ndim:
-            which = "start" if position == 1 else "end"
-            raise RuntimeError(
-                f"{name} only supports 0-dimensional start and end tensors, but got {which} with "
-                f"{value.ndim} dimension(s)."
-            )
-    if isinstance(steps, Tensor):
-        steps = steps.item()
-    return _number(start), _number(end), steps
-
-
-@function
-def linspace(
-    start,
-    end,
-    steps,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    pin_memory=False,
-    requires_grad=False,
-):
-    """``steps`` numbers spaced evenly from start to end, both of them included."""
-    first, last, steps = _end_points("linspace", start, end, steps)
-    default = get_default_dtype()
-    if isinstance(first, complex) or isinstance(last, complex):
-        default = default.to_complex()
-    options = Options("linspace", dtype, default, out, layout, device, requires_grad, pin_memory)
-    return _finish(
-        _from_numbers(_spaced(first, last, steps, options.dtype), options.dtype), options
-    )
-
-
-@function
-def logspace(
-    start,
-    end,
-    steps,
-    base=10.0,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    pin_memory=False,
-    requires_grad=False,
-):
-    """``base`` to the power of ``steps`` numbers spaced evenly from start to end."""
-    first, last, steps = _end_points("logspace", start, end, steps)
-    default = get_default_dtype()
-    if isinstance(first, complex) or isinstance(last, complex):
-        default = default.to_complex()
-    options = Options("logspace", dtype, default, out, layout, device, requires_grad, pin_memory)
-    exponents = _spaced(first, last, steps, options.dtype)
-    wide = np.complex128 if options.dtype.is_complex else np.float64
-    array = np.power(wide(base), exponents.astype(wide))
-    return _finish(_from_numbers(array, options.dtype), options)
-
-
-@function
-def eye(
-    n,
-    m=None,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    pin_memory=False,
-    requires_grad=False,
-):
-    """The n x m (or n x n) matrix with ones on the diagonal."""
-    m = n if m is None else m
-    for name, size in (("n", n), ("m", m)):
-        if size < 0:
-            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
-    options = Options(
-        "eye", dtype, get_default_dtype(), out, layout, device, requires_grad, pin_memory
-    )
-    return _finish(_from_numbers(np.eye(n, m), options.dtype), options)
