@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     "runtime",
     "interpreter",
-    "compiler",
     "graph",
     "tensor",
+    "compiler",
     "autograd",
     "ops",
     "nn",

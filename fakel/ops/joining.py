@@ -469,7 +469,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return result
 
 
-@operator(out=False)
+@operator()
 def slice_scatter(
     input: Tensor,
     src: Tensor,

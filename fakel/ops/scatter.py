@@ -49,7 +49,7 @@ def _prepared(name: str, input: Tensor, dim: int, index: Tensor) -> int:
     if not isinstance(index, Tensor):
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
     if index.numel() and index.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index")
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     dim = wrap_dim(dim, input.ndim)
     if index.numel() and max(index.ndim, 1) != max(input.ndim, 1):
         kind = "input" if name == "gather" else "self"

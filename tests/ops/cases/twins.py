@@ -75,8 +75,6 @@ CASES = [
     case("hardshrink", floats(3, 4, domain="away"), 0.4),
     case("rrelu", floats(3, 4, domain="away"), 0.2, 0.2, False),
     case(F + "rrelu", floats(3, 4, domain="away"), 0.2, 0.2, False),
-    case("dropout", floats(3, 4), 0.5, False),
-    case("embedding", floats(6, 4), integers(2, 3, high=6)),
     case("pairwise_distance", floats(3, 4), floats(3, 4), options=DOUBLE),
     case("pixel_shuffle", floats(1, 8, 3, 3), 2),
     case("channel_shuffle", floats(1, 4, 2, 2), 2),
