@@ -1,7 +1,7 @@
 """The graph: nodes, recording, flushing."""
 
 from fakel.graph.node import COPY, OUTPUT, VALUE, VIEW, WRITE, Node, Operator, leaf, strided
-from fakel.graph.record import begin_backward, computed, flush, record
+from fakel.graph.record import begin_backward, computed, flush, record, use_executor
 
 __all__ = [
     "COPY",
@@ -17,4 +17,5 @@ __all__ = [
     "leaf",
     "record",
     "strided",
+    "use_executor",
 ]

@@ -69,6 +69,12 @@ def record(
     return node
 
 
+def use_executor(executor: Executor) -> Executor:
+    """Sets what runs programs from now on; returns what did before."""
+    before, _recorder.executor = _recorder.executor, executor
+    return before
+
+
 def begin_backward() -> None:
     """Flushes when an earlier backward is still pending: loops that update by hand then flush once an
     iteration, always at the same place.

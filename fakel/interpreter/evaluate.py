@@ -42,6 +42,23 @@ _SOLE_NODE = 3
 _SOLE_ARRAY = 2
 
 
+def evaluate(node: Any, arrays: list[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+    """The outputs of one node, given its inputs as stored: its meaning, and what the meaning takes for
+    granted.
+    """
+    widened = [
+        None if array is None else widen(array, source.dtype)
+        for array, source in zip(arrays, node.inputs, strict=True)
+    ]
+    result = node.operator.meaning(*widened, **node.parameters)
+    if type(node.dtype) is tuple:
+        return tuple(
+            checked(narrow(r, d), s, node)
+            for r, d, s in zip(result, node.dtype, node.shape, strict=True)
+        )
+    return (checked(narrow(result, node.dtype), node.shape, node),)
+
+
 class Interpreter:
     """The executor that calls each operator's NumPy meaning."""
 
@@ -69,15 +86,8 @@ class Interpreter:
         elif name == "write":
             node.value = self._write(node)
         else:
-            arrays = [None if n is None else widen(n.value, n.dtype) for n in node.inputs]
-            result = node.operator.meaning(*arrays, **node.parameters)
-            if type(node.dtype) is tuple:
-                node.value = tuple(
-                    checked(narrow(r, d), s, node)
-                    for r, d, s in zip(result, node.dtype, node.shape, strict=True)
-                )
-            else:
-                node.value = checked(narrow(result, node.dtype), node.shape, node)
+            values = evaluate(node, [None if n is None else n.value for n in node.inputs])
+            node.value = values if type(node.dtype) is tuple else values[0]
 
     def _write(self, node: Any) -> np.ndarray:
         """Writes into the old buffer where nobody else can see it, else into a copy."""
@@ -85,7 +95,9 @@ class Interpreter:
         replacement = node.inputs[1].value
         buffer = base.value
         base.value = None
-        only_reader = sys.getrefcount(base) == _SOLE_NODE and sys.getrefcount(buffer) == _SOLE_ARRAY
+        only_reader = (
+            sys.getrefcount(base) == _SOLE_NODE and sys.getrefcount(buffer) == _SOLE_ARRAY
+        )
         if only_reader and buffer.flags.owndata:
             target = buffer
         else:

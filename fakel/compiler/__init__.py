@@ -1,0 +1,1 @@
+"""The compiler: graph → plan → kernels in the loop IR → LLVM → a program that runs natively."""

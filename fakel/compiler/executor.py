@@ -1,0 +1,97 @@
+"""The executor that compiles what a process keeps meeting and interprets the rest."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import OrderedDict
+from typing import Any
+
+from fakel.compiler.structure import structure
+from fakel.graph import Node
+from fakel.interpreter import Interpreter
+
+# programs and structures that are remembered
+_PROGRAMS = 128
+_STRUCTURES = 4096
+# what compiling a kernel costs, in the interpreter's work units (about a nanosecond)
+_COMPILING = 20_000_000
+_NODE, _ELEMENT = 5_000, 1
+
+EXECUTORS = ("auto", "compiler", "interpreter")
+
+
+class Compiler:
+    """Runs a program natively once it was met often enough that compiling pays.
+
+    The decision depends on the program and on how often it was met, never on timing or on what a cache
+    holds, so that a run repeats bit by bit.
+
+    Args:
+        eager: compile at first sight.
+    """
+
+    def __init__(self, eager: bool = False) -> None:
+        self.eager = eager
+        self.interpreter = Interpreter()
+        self.sightings: OrderedDict[Any, int] = OrderedDict()
+        self.programs: OrderedDict[Any, Any] = OrderedDict()
+
+    def run(self, program: list[Node]) -> None:
+        """Computes the nodes that somebody holds."""
+        found = structure(program)
+        if found is None:
+            self.interpreter.run(program)
+            return
+        key, leaves = found
+        native = self.programs.get(key)
+        if native is None and self._pays(key, program):
+            native = self._compile(program, leaves)
+            self.programs[key] = native
+            if len(self.programs) > _PROGRAMS:
+                self.programs.popitem(last=False)
+        if native is None:
+            self.interpreter.run(program)
+            return
+        self.programs.move_to_end(key)
+        native.run(program, leaves)
+        for node in program:
+            node.inputs = ()
+        program.clear()
+
+    def _pays(self, key: Any, program: list[Node]) -> bool:
+        count = self.sightings.pop(key, 0) + 1
+        self.sightings[key] = count
+        if len(self.sightings) > _STRUCTURES:
+            self.sightings.popitem(last=False)
+        if self.eager:
+            return True
+        if count < 2:
+            return False
+        work = len(program) * _NODE + sum(_ELEMENT * _elements(node) for node in program)
+        return count * work > len(program) * _COMPILING // 20
+
+    @staticmethod
+    def _compile(program: list[Node], leaves: list[Node]) -> Any:
+        # importing LLVM takes a while, which programs that are never compiled need not pay
+        from fakel.compiler.driver import compile_program
+
+        return compile_program(program, leaves)
+
+
+def _elements(node: Node) -> int:
+    shapes = node.shape if isinstance(node.dtype, tuple) else (node.shape,)
+    return sum(math.prod(shape) for shape in shapes)
+
+
+def chosen_executor() -> Any:
+    """The executor that the environment variable FAKEL_EXECUTOR names: auto (the default), compiler
+    (everything is compiled at first sight) or interpreter.
+
+    Raises:
+        ValueError: for another name.
+    """
+    name = os.environ.get("FAKEL_EXECUTOR", "auto")
+    if name not in EXECUTORS:
+        raise ValueError(f"FAKEL_EXECUTOR must be one of {', '.join(EXECUTORS)}, not {name!r}")
+    return Interpreter() if name == "interpreter" else Compiler(eager=name == "compiler")
