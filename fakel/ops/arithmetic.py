@@ -18,6 +18,7 @@ from fakel.ops.declare import (
     primitive,
     unary,
 )
+from fakel.ops.primitive import shown_as
 from fakel.tensor import Tensor, dtypes, result_type
 from fakel.tensor.promotion import category
 
@@ -46,6 +47,7 @@ gradient(_add, input=lambda grad: grad, other=lambda grad: grad)
 
 _sub = Primitive("sub", lambda input, other: np.subtract(input, other))
 gradient(_sub, input=lambda grad: grad, other=lambda grad: -grad)
+_sub_from_number = shown_as(_sub, "RsubBackward1")
 
 
 def _scaled(input, other, alpha):
@@ -90,7 +92,8 @@ def sub(input, other, *, alpha=1):
         )
     if isinstance(alpha, Tensor) or alpha != 1:
         other = _scaled(input, other, alpha)
-    return _record(_sub, "sub", input, other)
+    node = _sub if isinstance(input, Tensor) else _sub_from_number
+    return _record(node, "sub", input, other)
 
 
 @operator(method=False, out=False)

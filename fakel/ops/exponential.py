@@ -90,10 +90,14 @@ def logit(input, eps=None):
 
 def _declare_logaddexp(name, meaning, exponential, documentation):
     combine = binary(name, meaning, method=False)
+
+    def share(grad, mine, other):
+        return grad / (1 + getattr(other - mine, exponential)()).conj()
+
     gradient(
         combine,
-        input=lambda grad, input, result: grad * _ratio(exponential, input, result).conj(),
-        other=lambda grad, other, result: grad * _ratio(exponential, other, result).conj(),
+        input=lambda grad, input, other: share(grad, input, other),
+        other=lambda grad, input, other: share(grad, other, input),
     )
 
     def declared(input, other):
@@ -103,12 +107,6 @@ def _declare_logaddexp(name, meaning, exponential, documentation):
     declared.__name__ = declared.__qualname__ = name
     declared.__doc__ = documentation
     return operator()(declared)
-
-
-def _ratio(exponential, part, whole):
-    """exp(part - whole), also where both are infinite."""
-    difference = (part - whole).masked_fill(part == whole, 0)
-    return getattr(difference, exponential)()
 
 
 def logaddexp_of(input, other):

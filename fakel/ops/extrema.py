@@ -7,7 +7,7 @@ import numpy as np
 from fakel import ops
 from fakel.ops import pointwise, return_types
 from fakel.ops.checks import COMPLEX, check_tensor, refuse
-from fakel.ops.declare import gradient, not_differentiable, operator, primitive, wrap_dim
+from fakel.ops.declare import Primitive, gradient, not_differentiable, operator, primitive, wrap_dim
 from fakel.ops.reduced import check_not_empty, checked_dims, numpy_names, reduced_shape, spread
 from fakel.tensor import Tensor, dtypes
 
@@ -24,16 +24,27 @@ def _amin(input, *, dims, keepdim, size):
     return np.min(input, axis=dims, keepdims=keepdim)
 
 
-def _shared_evenly(grad, input, result, dims, keepdim, size):
-    """The gradient split between all elements that reach the extremum."""
+def shared_evenly(grad, input, result, dims, keepdim, size):
+    """The gradient split between all elements that equal the result; nan equals nan."""
     result = spread(result, size, dims, keepdim)
     reached = (input == result) | (input.isnan() & result.isnan())
     ties = reached.sum(dims, keepdim=True)
     return spread(grad, size, dims, keepdim) * reached / ties
 
 
-gradient(_amax, input=_shared_evenly)
-gradient(_amin, input=_shared_evenly)
+def _shared_by_numbers(grad, input, result, dims, keepdim, size):
+    """As ``shared_evenly``, but nan equals nothing."""
+    reached = input == spread(result, size, dims, keepdim)
+    ties = reached.sum(dims, keepdim=True)
+    return spread(grad, size, dims, keepdim) / ties * reached
+
+
+gradient(_amax, input=_shared_by_numbers)
+gradient(_amin, input=_shared_by_numbers)
+_max_of_all = Primitive("amax", _amax.operator.meaning, "MaxBackward1")
+gradient(_max_of_all, input=shared_evenly)
+_min_of_all = Primitive("amin", _amin.operator.meaning, "MinBackward1")
+gradient(_min_of_all, input=shared_evenly)
 
 
 def _over_all_of(node, name, input, dim, keepdim, kernel):
@@ -152,7 +163,7 @@ def pick(node, input, dim, keepdim, **parameters):
 def max(input, dim=None, keepdim=False, *, other=None):
     """The largest element; with ``dim``, (values, indices) over it; of two, ``maximum``."""
     return _extremum(
-        "max", _max, _amax, pointwise.maximum, return_types.max, input, dim, keepdim, other
+        "max", _max, _max_of_all, pointwise.maximum, return_types.max, input, dim, keepdim, other
     )
 
 
@@ -161,7 +172,7 @@ def max(input, dim=None, keepdim=False, *, other=None):
 def min(input, dim=None, keepdim=False, *, other=None):
     """The smallest element; with ``dim``, (values, indices) over it; of two, ``minimum``."""
     return _extremum(
-        "min", _min, _amin, pointwise.minimum, return_types.min, input, dim, keepdim, other
+        "min", _min, _min_of_all, pointwise.minimum, return_types.min, input, dim, keepdim, other
     )
 
 

@@ -20,6 +20,7 @@ from fakel.ops.declare import (
     operator,
     primitive,
 )
+from fakel.ops.primitive import shown_as
 from fakel.tensor import Tensor, dtypes, finfo, result_type
 
 # -------------------------------------------------------------------- choosing
@@ -107,7 +108,7 @@ _CLAMP_FORMS = """
 """
 
 
-@primitive("clamp")
+@primitive("clamp", "ClampBackward1")
 def _clamp(input, min, max):
     raised = input if min is None else np.maximum(input, min)
     return raised.copy() if max is None else np.minimum(raised, max)
@@ -129,6 +130,7 @@ def _clamp_gradients(grad, input, min, max, needs):
 
 
 gradient(_clamp, joint=_clamp_gradients)
+_clamp_to_tensors = shown_as(_clamp, "ClampBackward0")
 
 
 @operator(inplace=True, aliases=("clip",))
@@ -158,7 +160,8 @@ def clamp(input, min=None, max=None):
     upper = None if max is None else as_tensor(max, kind)
     shapes = [bound._shape for bound in (lower, upper) if bound is not None]
     shape = broadcast_shapes(input._shape, *shapes)
-    return _clamp(as_tensor(input, kind), lower, upper, shape=shape)
+    node = _clamp_to_tensors if isinstance(bounds[0], Tensor) else _clamp
+    return node(as_tensor(input, kind), lower, upper, shape=shape)
 
 
 @operator(inplace=True)

@@ -235,6 +235,14 @@ def primitive(
     return declare
 
 
+def shown_as(original: Primitive, backward_name: str) -> Primitive:
+    """The same node and rules under another name of ``grad_fn``: PyTorch numbers its overloads."""
+    twin = Primitive(original.name, original.operator.meaning, backward_name)
+    twin.operator, twin.rules, twin.joint = original.operator, original.rules, original.joint
+    twin.differentiable = original.differentiable
+    return twin
+
+
 def gradient(
     target: Any, joint: Callable[..., Any] | None = None, /, **rules: Callable[..., Any]
 ) -> None:

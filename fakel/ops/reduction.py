@@ -16,6 +16,7 @@ from fakel.ops.declare import (
     primitive,
     wrap_dim,
 )
+from fakel.ops.primitive import shown_as
 from fakel.ops.reduced import checked_dims, count, numpy_names, reduced_shape, spread
 from fakel.tensor import dtypes, get_default_dtype
 
@@ -38,6 +39,7 @@ def _sum(input, *, dims, keepdim, size):
 
 
 gradient(_sum, input=lambda grad, dims, keepdim, size: spread(grad, size, dims, keepdim))
+_sum_over = shown_as(_sum, "SumBackward1")
 
 
 def _in_dtype(input, dtype):
@@ -64,7 +66,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
     size = tuple(input._shape)
     dims = checked_dims("sum", dim, len(size))
     keepdim = bool(keepdim)
-    return _sum(
+    node = _sum if dim is None else _sum_over
+    return node(
         input, dims=dims, keepdim=keepdim, size=size, shape=reduced_shape(size, dims, keepdim)
     )
 
@@ -80,6 +83,7 @@ gradient(
         grad / max(count(size, dims), 1), size, dims, keepdim
     ),
 )
+_mean_over = shown_as(_mean, "MeanBackward1")
 
 
 @operator()
@@ -101,7 +105,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     size = tuple(input._shape)
     dims = checked_dims("mean", dim, len(size))
     keepdim = bool(keepdim)
-    return _mean(
+    node = _mean if dim is None else _mean_over
+    return node(
         input, dims=dims, keepdim=keepdim, size=size, shape=reduced_shape(size, dims, keepdim)
     )
 

@@ -10,7 +10,8 @@ from fakel import ops
 from fakel.ops import return_types, ties
 from fakel.ops.checks import BOOL, COMPLEX, refuse
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
-from fakel.ops.extrema import pick, put_back
+from fakel.ops.extrema import pick, put_back, shared_evenly
+from fakel.ops.primitive import shown_as
 from fakel.ops.reduced import (
     check_not_empty,
     checked_dims,
@@ -164,13 +165,28 @@ def _median(input, *, dim, keepdim, size, ignore_nan):
 gradient(_median, input=put_back)
 
 
+@primitive("median_of_all", "MedianBackward0")
+def _median_of_all(input, *, dims, keepdim, size, ignore_nan):
+    flat = input.reshape(-1)
+    return _median.operator.meaning(
+        flat, dim=0, keepdim=False, size=flat.shape, ignore_nan=ignore_nan
+    )[0]
+
+
+gradient(_median_of_all, input=shared_evenly)
+_nanmedian_of_all = shown_as(_median_of_all, "NanmedianBackward0")
+
+
 def _middle(name, pack, input, dim, keepdim, ignore_nan):
     refuse("median_cpu", input.dtype, BOOL, COMPLEX)
     if dim is None:
-        flat = input.reshape(-1)
-        if not flat._shape[0]:
-            return ops.full((), float("nan") if input.is_floating_point() else 0, dtype=input.dtype)
-        return pick(_median, flat, 0, False, ignore_nan=ignore_nan)[0]
+        if not input.numel():
+            value = float("nan") if input.is_floating_point() else 0
+            return ops.full((), value, dtype=input.dtype)
+        node = _nanmedian_of_all if ignore_nan else _median_of_all
+        size = tuple(input._shape)
+        dims = tuple(range(len(size)))
+        return node(input, dims=dims, keepdim=False, size=size, ignore_nan=ignore_nan, shape=())
     dim = wrap_dim(dim, input.ndim)
     check_not_empty(f"{name}()", input._shape, (dim,))
     return pack(pick(_median, input, dim, keepdim, ignore_nan=ignore_nan))
