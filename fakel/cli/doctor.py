@@ -11,6 +11,8 @@ from pathlib import Path
 import llvmlite.binding
 import numpy as np
 
+from fakel.runtime import available_processors, cache_folder
+
 # instruction sets that matter for speed, narrowest first
 _FEATURES = ("sse4.2", "avx", "fma", "avx2", "avx512f", "neon", "sve")
 
@@ -32,7 +34,7 @@ def report() -> str:
         ("system", platform.platform()),
         ("processor", processor()),
         ("features", ", ".join(features()) or "none of " + ", ".join(_FEATURES)),
-        ("threads", f"{usable_cores()} usable of {os.cpu_count()}, {_thread_settings()}"),
+        ("threads", f"{available_processors()} usable of {os.cpu_count()}, {_thread_settings()}"),
         ("cache", _cache_state(cache_folder())),
         (
             "optional",
@@ -64,22 +66,6 @@ def features() -> list[str]:
     """The vector instruction sets that this processor has."""
     present = llvmlite.binding.get_host_cpu_features()
     return [name for name in _FEATURES if present.get(name)]
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def cache_folder() -> Path:
-    """Where compiled programs are kept: FAKEL_CACHE, or `fakel` in the user's cache folder."""
-    chosen = os.environ.get("FAKEL_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "fakel"
 
 
 def _cache_state(folder: Path) -> str:

@@ -6,7 +6,7 @@ import argparse
 import importlib.metadata
 from collections.abc import Sequence
 
-from fakel.cli import doctor, run
+from fakel.cli import cache, doctor, run
 
 DESCRIPTION = "Runs PyTorch programs on a CPU, without PyTorch."
 RUN_DESCRIPTION = (
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run.run(chosen.program, chosen.module, full_traceback=chosen.full_traceback)
     if chosen.command == "doctor":
         print(doctor.report())
+        return 0
+    if chosen.command == "cache":
+        print(cache.clear() if chosen.action == "clear" else cache.report())
         return 0
     parser.print_help()
     return 2
@@ -53,6 +56,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     running.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     commands.add_parser("doctor", help="show what fakel found on this machine")
+    keeping = commands.add_parser("cache", help="show or clear the compiled kernels that are kept")
+    keeping.add_argument("action", nargs="?", choices=("show", "clear"), default="show")
     return parser
 
 

@@ -1,5 +1,17 @@
-"""What programs run on: today the number of threads; the compiler's thread team will live here."""
+"""What programs run on: native code made for this machine, kept on disk, run by a team."""
 
-from fakel.runtime.threads import get_num_threads, set_num_threads
+from fakel.runtime.cache import cache_folder
+from fakel.runtime.native import compile_kernel, load_library
+from fakel.runtime.team import run_rows, run_table
+from fakel.runtime.threads import available_processors, get_num_threads, set_num_threads
 
-__all__ = ["get_num_threads", "set_num_threads"]
+__all__ = [
+    "available_processors",
+    "cache_folder",
+    "compile_kernel",
+    "get_num_threads",
+    "load_library",
+    "run_rows",
+    "run_table",
+    "set_num_threads",
+]

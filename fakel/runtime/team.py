@@ -1,0 +1,221 @@
+"""A team of native threads that runs programs: tables of kernel calls (see `driver.py`).
+
+The workers are plain system threads that never touch Python. They watch for the next program for
+some microseconds and then sleep; they end before a fork and at exit, and are made anew when needed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import platform
+import signal
+import threading
+import time
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fakel.runtime.control import (
+    BARRIER,
+    CONTROL,
+    GATE,
+    NOT_STARTED,
+    NUMBER,
+    PROGRAM,
+    ROW,
+    SPINS,
+    THREADS,
+    WORDS,
+    WORKER,
+    WORKERS,
+)
+from fakel.runtime.native import load_library
+from fakel.runtime.threads import available_processors, get_num_threads
+
+BETWEEN_PROGRAMS = 50e-6
+"""Seconds for which a worker watches for the next program before it sleeps."""
+
+WITHIN_PROGRAM = 200e-6
+"""Seconds for which a thread watches a barrier before it sleeps."""
+
+_STACK = 4 * 2**20  # bytes; some systems give threads too little for a kernel's panels
+_ATTRIBUTES = 256  # bytes, more than any system's pthread_attr_t
+# a thread must take these itself, for faulthandler and for the system to see where it went wrong
+_SYNCHRONOUS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "SIGSYS")
+
+_lock = threading.Lock()
+_team: Team | None = None
+
+
+def run_table(table: np.ndarray, rows: int) -> int:
+    """Runs a program on the team and returns when all of it is done.
+
+    Python's other threads go on meanwhile; programs that they start wait for this one.
+
+    Args:
+        table: int64, C-contiguous, (rows or more, 4): address of the function, address of its
+            arguments, flags (1: all threads do a share, 2: needs what earlier rows did), 0.
+        rows: how many rows to run.
+
+    Returns:
+        0, or `row << 32 | status` of the first row that failed. All rows before it have been
+        run, those after it partly or not at all.
+
+    Raises:
+        ValueError: the table is of another kind.
+    """
+    if (
+        table.dtype != np.int64
+        or table.ndim != 2
+        or table.shape[1] != ROW
+        or not table.flags.c_contiguous
+        or not 0 <= rows <= len(table)
+    ):
+        raise ValueError("a program is a contiguous int64 table of shape (rows, 4)")
+    return run_rows(table.ctypes.data, rows)
+
+
+def run_rows(address: int, rows: int) -> int:
+    """`run_table` of the table at an address, unchecked: for callers that kept the address.
+
+    Args:
+        address: of the first row.
+        rows: how many rows to run.
+    """
+    global _team
+    with _lock:
+        size = get_num_threads()
+        team = _team
+        if team is None or team.size != size:
+            if team is not None:
+                team.stop()
+            team = _team = Team(size)
+        return team.run(address, rows)
+
+
+class Team:
+    """The calling thread and `size - 1` workers, started by the first program that needs them.
+
+    Args:
+        size: the number of threads.
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+        self._driver = _driver()
+        self._run = self._driver["run"]
+        self._memory = np.zeros(WORDS + GATE, np.int64)
+        beginning = -self._memory.ctypes.data // 8 % GATE
+        control = self._memory[beginning : beginning + WORDS]
+        self._address = control.ctypes.data
+        self._workers = np.zeros((size - 1, WORKER), np.int64)
+        self._workers[:, CONTROL] = self._address
+        self._workers[:, NUMBER] = range(1, size)
+        control[WORKERS] = self._workers.ctypes.data
+        control[THREADS] = size
+        # with fewer processors than threads, who watches keeps the one away that is waited for
+        patient = size <= available_processors()
+        for gate, seconds in ((PROGRAM, BETWEEN_PROGRAMS), (BARRIER, WITHIN_PROGRAM)):
+            self._driver["prepare"](self._address + 8 * gate)
+            control[gate + SPINS] = max(1, int(seconds * _looks_a_second())) if patient else 1
+
+    def run(self, address: int, rows: int) -> int:
+        """Runs the program at an address; see `run_table`."""
+        result = self._run(self._address, address, rows)
+        if result == NOT_STARTED:
+            self._start()
+            result = self._run(self._address, address, rows)
+        return int(result)
+
+    def stop(self) -> None:
+        """Ends the workers and waits for them; a program that needs them starts them again."""
+        self._driver["finish"](self._address)
+
+    def _start(self) -> None:
+        system = ctypes.CDLL(None)
+        attributes = ctypes.create_string_buffer(_ATTRIBUTES)
+        system.pthread_attr_init(attributes)
+        system.pthread_attr_setstacksize(attributes, ctypes.c_size_t(_STACK))
+        # workers inherit the mask: signals are for Python's threads, which can act on them
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _asynchronous_signals())
+        try:
+            self._driver["start"](self._address, ctypes.addressof(attributes))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            system.pthread_attr_destroy(attributes)
+
+
+@cache
+def _driver() -> dict[str, Any]:
+    """The driver's functions."""
+    machine = platform.machine()
+    library = load_library(lambda: _driver_text(machine), "driver")
+    word = ctypes.c_int64
+    kinds = {
+        "prepare": ctypes.CFUNCTYPE(None, word),
+        "watch": ctypes.CFUNCTYPE(ctypes.c_bool, word, word, word),
+        "start": ctypes.CFUNCTYPE(None, word, word),
+        "run": ctypes.CFUNCTYPE(word, word, word, word),
+        "finish": ctypes.CFUNCTYPE(None, word),
+    }
+    return {name: kind(library.address(name)) for name, kind in kinds.items()}
+
+
+def _driver_text(machine: str) -> str:
+    from fakel.runtime.driver import driver_text
+
+    return driver_text(machine)
+
+
+@cache
+def _looks_a_second() -> float:
+    """How often a waiting thread looks at its gate."""
+    gate = np.zeros(GATE, np.int64)
+    watch, looks = _driver()["watch"], 200
+    rates = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        watch(gate.ctypes.data, 0, looks)
+        rates.append(looks / (time.perf_counter() - begin))
+    return max(rates)  # the least disturbed
+
+
+@cache
+def _asynchronous_signals() -> frozenset[int]:
+    own = {int(getattr(signal, name)) for name in _SYNCHRONOUS if hasattr(signal, name)}
+    return frozenset(int(number) for number in signal.valid_signals()) - own
+
+
+def _stop() -> None:
+    if _team is not None:
+        _team.stop()
+
+
+def _before_fork() -> None:
+    """Threads do not survive in a child: none may hold anything then, and Python need not warn."""
+    _lock.acquire()
+    _stop()
+
+
+def _after_fork_in_child() -> None:
+    global _lock, _team
+    _lock = threading.Lock()
+    _team = None
+
+
+def _at_exit() -> None:
+    """No worker runs on while the interpreter takes itself apart."""
+    with _lock:
+        _stop()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _lock.release(),
+        after_in_child=_after_fork_in_child,
+    )
