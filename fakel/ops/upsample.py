@@ -72,6 +72,19 @@ class Taps(NamedTuple):
             total = taken if total is None else total + taken
         return total
 
+    def apply_to_bytes(self, array: np.ndarray, axis: int) -> np.ndarray:
+        """The sums along an axis in fixed-point numbers, rounded and limited to 0 to 255.
+
+        As in PyTorch and Pillow, weights have as many binary places as fit into 16 bits.
+        """
+        largest, places = np.abs(self.weights).max(), 0
+        while places < 22 and int(0.5 + largest * (1 << (places + 1))) < 1 << 15:
+            places += 1
+        scaled = self.weights * (1 << places)
+        rounded = np.trunc(scaled + np.copysign(0.5, scaled))
+        total = Taps(self.indices, rounded).apply(array.astype(np.int64), axis)
+        return np.clip((total + (1 << places >> 1)) >> places, 0, 255).astype(np.uint8)
+
 
 def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
     """Keys' kernel at a distance of less than 2, and 0 beyond."""
@@ -134,7 +147,8 @@ def _taps(
 
 
 def _axes(plan, size, dtype):
-    kind = "float64" if dtype == np.float64 else "float32"
+    precise = (np.float64,) if plan.kernel.startswith("nearest") else (np.float64, np.uint8)
+    kind = "float64" if dtype in precise else "float32"
     for axis, (length, output, scale) in enumerate(
         zip(size, plan.output, plan.scales, strict=True), 2
     ):
@@ -145,7 +159,13 @@ def _axes(plan, size, dtype):
 @primitive("upsample")
 def _upsample(input, *, plan):
     result = input
-    for axis, _, taps in _axes(plan, input.shape[2:], input.dtype):
+    axes = list(_axes(plan, input.shape[2:], input.dtype))
+    if input.dtype == np.uint8 and not plan.kernel.startswith("nearest"):
+        for axis, length, taps in reversed(axes):
+            if taps.indices.shape[0] != length:
+                result = taps.apply_to_bytes(result, axis)
+        return result.copy()
+    for axis, _, taps in axes:
         result = taps.apply(result, axis)
     return result
 

@@ -94,3 +94,14 @@ def test_pad(torch, shape, padding, mode):
     if mode == "circular" and len(shape) - 2 != len(padding) // 2:
         pytest.skip("PyTorch pads all spatial dimensions circularly, or none")
     assert_agree(torch, lambda F, x: F.pad(x, padding, mode), numbers(*shape))
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("size", [(20, 37), (40, 60)])
+def test_bytes_are_resampled_in_fixed_point(torch, size, antialias):
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 45)).astype(np.uint8)
+    assert_agree(
+        torch,
+        lambda F, x: F.interpolate(x, size, mode="bilinear", antialias=antialias),
+        image,
+    )
