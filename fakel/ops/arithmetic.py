@@ -102,6 +102,11 @@ def rsub(input, other, *, alpha=1):
     return sub(other, input, alpha=alpha)
 
 
+def divide_number(input, other):
+    """other / input as PyTorch computes it for a number: the reciprocal times the number."""
+    return reciprocal(input) * other
+
+
 # -------------------------------------------------------------------- products and quotients
 
 mul = binary(
@@ -145,9 +150,9 @@ def _divide_rounding_to_zero(input, other):
 
 
 _no_slope = lambda grad: ops.zeros_like(grad)  # noqa: E731
-_div_floor = Primitive("div_floor", _divide_rounding_down, "DivBackward1")
+_div_floor = Primitive("div_floor", _divide_rounding_down, "DivBackward2")
 gradient(_div_floor, input=_no_slope, other=_no_slope)
-_div_trunc = Primitive("div_trunc", _divide_rounding_to_zero, "DivBackward1")
+_div_trunc = Primitive("div_trunc", _divide_rounding_to_zero, "DivBackward2")
 gradient(_div_trunc, input=_no_slope, other=_no_slope)
 
 
@@ -208,18 +213,20 @@ def _fmod_meaning(input, other):
     return np.fmod(input, other)
 
 
-_remainder = Primitive("remainder", _remainder_meaning)
+_remainder = Primitive("remainder", _remainder_meaning, "RemainderBackward1")
 gradient(
     _remainder,
     input=lambda grad: grad,
     other=lambda grad, input, other: -grad * input.div(other, rounding_mode="floor"),
 )
-_fmod = Primitive("fmod", _fmod_meaning)
+_remainder_of_number = shown_as(_remainder, "RemainderBackward0")
+_fmod = Primitive("fmod", _fmod_meaning, "FmodBackward1")
 gradient(
     _fmod,
     input=lambda grad: grad,
     other=lambda grad, input, other: -grad * input.div(other, rounding_mode="trunc"),
 )
+_fmod_of_number = shown_as(_fmod, "FmodBackward0")
 
 
 def _rest(node, input, other):
@@ -232,13 +239,15 @@ def _rest(node, input, other):
 @operator(inplace=True)
 def remainder(input, other):
     """What is left of input after division rounded down: it has the divisor's sign."""
-    return _rest(_remainder, input, other)
+    node = _remainder if isinstance(other, Tensor) else _remainder_of_number
+    return _rest(node, input, other)
 
 
 @operator(inplace=True)
 def fmod(input, other):
     """What is left of input after division rounded towards zero: it has the dividend's sign."""
-    return _rest(_fmod, input, other)
+    node = _fmod if isinstance(other, Tensor) else _fmod_of_number
+    return _rest(node, input, other)
 
 
 reciprocal = unary("reciprocal", lambda input: 1 / input, "float", documentation="1 / x.")
@@ -270,6 +279,8 @@ def _pow_exponent_gradient(grad, input, exponent, result):
 
 
 gradient(_pow, input=_pow_base_gradient, exponent=_pow_exponent_gradient)
+_pow_of_tensors = shown_as(_pow, "PowBackward1")
+_pow_of_number = shown_as(_pow, "PowBackward2")
 
 _square = Primitive("square", lambda input: np.multiply(input, input), "PowBackward0")
 gradient(_square, input=lambda grad, input: grad * (input.conj() * 2))
@@ -301,7 +312,10 @@ def pow(input, exponent):
     first, second = operands("pow", input, exponent)
     if isinstance(exponent, Tensor):
         refuse("pow", first.dtype, BOOL)
-    return _pow(first, second, shape=broadcast_shapes(first._shape, second._shape))
+    node = _pow
+    if isinstance(exponent, Tensor):
+        node = _pow_of_tensors if isinstance(input, Tensor) else _pow_of_number
+    return node(first, second, shape=broadcast_shapes(first._shape, second._shape))
 
 
 @operator(inplace=True)
@@ -378,6 +392,9 @@ def sign(input):
     return input.clone() if input.dtype is dtypes.bool_ else _sign(input)
 
 
+_sgn_of_real = shown_as(_sign, "SgnBackward0")
+
+
 @primitive("sgn")
 def _sgn(input):
     size = np.abs(input)
@@ -396,7 +413,9 @@ gradient(_sgn, input=_sgn_gradient)
 @operator(inplace=True)
 def sgn(input):
     """x / |x|, and 0 where x is 0: the sign, also of complex numbers."""
-    return _sgn(input) if input.is_complex() else sign(input)
+    if input.is_complex():
+        return _sgn(input)
+    return input.clone() if input.dtype is dtypes.bool_ else _sgn_of_real(input)
 
 
 # -------------------------------------------------------------------- divisors of integers

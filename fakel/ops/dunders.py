@@ -44,6 +44,15 @@ for _name, _function in {
     _declare(f"__{_name}__", _function)
     _declare(f"__r{_name}__", _function, reverse=True)
 
+
+def _rtruediv(self, other):
+    if isinstance(other, Tensor) or not isinstance(other, _OPERANDS):
+        return NotImplemented
+    return arithmetic.divide_number(self, other)
+
+
+Tensor.__rtruediv__ = _rtruediv
+
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     _declare(f"__{_name}__", getattr(comparison, _name))
 

@@ -32,7 +32,13 @@ gradient(log2, input=lambda grad, input: grad / (input.conj() * _LN_2))
 log10 = unary("log10", np.log10, "float", documentation="The logarithm to base 10.")
 gradient(log10, input=lambda grad, input: grad / (input.conj() * _LN_10))
 
-log1p = unary("log1p", np.log1p, "float", documentation="log(1 + x), accurate near 0.")
+log1p = unary(
+    "log1p",
+    np.log1p,
+    "float",
+    documentation="log(1 + x), accurate near 0.",
+    backward_name="Log1PBackward0",
+)
 gradient(log1p, input=lambda grad, input: grad / (input + 1).conj())
 
 sqrt = unary("sqrt", np.sqrt, "float", documentation="The square root.")

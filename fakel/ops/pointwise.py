@@ -131,6 +131,8 @@ def _clamp_gradients(grad, input, min, max, needs):
 
 gradient(_clamp, joint=_clamp_gradients)
 _clamp_to_tensors = shown_as(_clamp, "ClampBackward0")
+_clamp_below = shown_as(_clamp, "ClampMinBackward0")
+_clamp_above = shown_as(_clamp, "ClampMaxBackward0")
 
 
 @operator(inplace=True, aliases=("clip",))
@@ -160,7 +162,9 @@ def clamp(input, min=None, max=None):
     upper = None if max is None else as_tensor(max, kind)
     shapes = [bound._shape for bound in (lower, upper) if bound is not None]
     shape = broadcast_shapes(input._shape, *shapes)
-    node = _clamp_to_tensors if isinstance(bounds[0], Tensor) else _clamp
+    node = _clamp if len(bounds) == 2 else _clamp_below if max is None else _clamp_above
+    if isinstance(bounds[0], Tensor):
+        node = _clamp_to_tensors
     return node(as_tensor(input, kind), lower, upper, shape=shape)
 
 
@@ -268,7 +272,7 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
 # -------------------------------------------------------------------- mixtures
 
 
-@primitive("lerp")
+@primitive("lerp", "LerpBackward1")
 def _lerp(input, end, weight):
     # from the nearer end, so that weights 0 and 1 are exact
     step = end - input
@@ -281,6 +285,7 @@ gradient(
     end=lambda grad, weight: grad * weight.conj(),
     weight=lambda grad, input, end: grad * (end - input).conj(),
 )
+_lerp_by_number = shown_as(_lerp, "LerpBackward0")
 
 
 def _c_name(kind):
@@ -302,10 +307,9 @@ def lerp(input, end, weight):
                 f"expected dtype {_c_name(kind)} for `{name}` but got dtype {_c_name(value.dtype)}"
             )
     refuse("lerp_kernel_scalar", kind, BOOL, INTEGER)
+    node = _lerp if isinstance(weight, Tensor) else _lerp_by_number
     weight = as_tensor(weight, kind)
-    return _lerp(
-        input, end, weight, shape=broadcast_shapes(input._shape, end._shape, weight._shape)
-    )
+    return node(input, end, weight, shape=broadcast_shapes(input._shape, end._shape, weight._shape))
 
 
 def _is_one(value):

@@ -163,6 +163,7 @@ def _others(input, dim):
 
 
 gradient(_prod, input=_prod_gradient)
+_prod_over = shown_as(_prod, "ProdBackward1")
 
 
 @operator()
@@ -183,7 +184,7 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
         return _prod(input, dim=None, keepdim=False, size=size, shape=())
     dim = wrap_dim(dim, len(size))
     keepdim = bool(keepdim)
-    return _prod(
+    return _prod_over(
         input, dim=dim, keepdim=keepdim, size=size, shape=reduced_shape(size, (dim,), keepdim)
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 from fakel import ops
 from fakel.ops.checks import BOOL, COMPLEX, INTEGER, refuse
 from fakel.ops.declare import Primitive, gradient, operator
+from fakel.ops.primitive import shown_as
 
 
 def _declare(name, meaning, documentation, aliases=()):
@@ -38,6 +39,7 @@ def _round_meaning(input, *, decimals):
 
 _round = Primitive("round", _round_meaning)
 gradient(_round, input=lambda grad: ops.zeros_like(grad))
+_round_to_decimals = shown_as(_round, "RoundBackward1")
 
 
 @operator(inplace=True)
@@ -51,7 +53,8 @@ def round(input, *, decimals=0):
         raise NotImplementedError("round is not supported for complex inputs")
     refuse("round_vml_cpu", input.dtype, BOOL)
     if input.is_floating_point():
-        return _round(input, decimals=int(decimals))
+        node = _round_to_decimals if decimals else _round
+        return node(input, decimals=int(decimals))
     if decimals:
         refuse("round_cpu", input.dtype, INTEGER)
     return input.clone()

@@ -9,6 +9,7 @@ from fakel.ops import return_types, ties
 from fakel.ops.checks import BOOL, COMPLEX, refuse
 from fakel.ops.declare import gradient, not_differentiable, operator, primitive, wrap_dim
 from fakel.ops.extrema import pick, put_back
+from fakel.ops.primitive import shown_as
 from fakel.ops.reduced import check_not_empty, numpy_names
 from fakel.tensor import Tensor, dtypes
 
@@ -32,6 +33,7 @@ def _sort(input, *, dim, keepdim, size, descending):
 
 
 gradient(_sort, input=put_back)
+_stable_sort = shown_as(_sort, "SortBackward1")
 
 
 @primitive("argsort")
@@ -49,7 +51,7 @@ def _refuse_complex(input):
 
 @operator()
 @numpy_names
-def sort(input, dim=-1, descending=False, stable=False):
+def sort(input, dim=-1, descending=False, stable=None):
     """(values, indices) sorted along the dimension; nan counts as the largest.
 
     Args:
@@ -60,8 +62,9 @@ def sort(input, dim=-1, descending=False, stable=False):
         dim, descending = -1, dim
     size = tuple(input._shape)
     dim = wrap_dim(dim, len(size))
+    node = _sort if stable is None else _stable_sort
     return return_types.sort(
-        _sort(
+        node(
             input,
             dim=dim,
             keepdim=True,

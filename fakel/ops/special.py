@@ -60,7 +60,11 @@ erfinv = unary(
 gradient(erfinv, input=lambda grad, result: grad * (_SQRT_PI / 2) * (result * result).exp())
 
 
-def _special(name, meaning, documentation, **options):
+# names whose parts PyTorch capitalises in its own way
+_CAMEL = {"i0e": "I0E", "i1e": "I1E"}
+
+
+def _special(name, meaning, documentation):
     return unary(
         name,
         meaning,
@@ -70,7 +74,7 @@ def _special(name, meaning, documentation, **options):
         inplace=False,
         refuses=("complex",),
         documentation=documentation,
-        **options,
+        backward_name="Special" + _CAMEL.get(name, name.title().replace("_", "")) + "Backward0",
     )
 
 
@@ -220,6 +224,7 @@ xlog1py = binary(
     "xlog1py",
     _times_log(np.log1p),
     "float",
+    backward_name="SpecialXlog1PyBackward0",
     namespace="special",
     method=False,
     inplace=False,
@@ -246,6 +251,7 @@ zeta = binary(
     "zeta",
     gamma.zeta,
     "float",
+    backward_name="SpecialZetaBackward0",
     namespace="special",
     method=False,
     inplace=False,

@@ -140,7 +140,7 @@ def _ordered(array, dim):
     return np.argsort(array, axis=dim, kind="stable")
 
 
-@primitive("median")
+@primitive("median", "MedianBackward1")
 def _median(input, *, dim, keepdim, size, ignore_nan):
     if not input.ndim:
         return input.copy(), np.zeros((), np.int64)
@@ -163,6 +163,7 @@ def _median(input, *, dim, keepdim, size, ignore_nan):
 
 
 gradient(_median, input=put_back)
+_nanmedian = shown_as(_median, "NanmedianBackward1")
 
 
 @primitive("median_of_all", "MedianBackward0")
@@ -189,7 +190,8 @@ def _middle(name, pack, input, dim, keepdim, ignore_nan):
         return node(input, dims=dims, keepdim=False, size=size, ignore_nan=ignore_nan, shape=())
     dim = wrap_dim(dim, input.ndim)
     check_not_empty(f"{name}()", input._shape, (dim,))
-    return pack(pick(_median, input, dim, keepdim, ignore_nan=ignore_nan))
+    node = _nanmedian if ignore_nan else _median
+    return pack(pick(node, input, dim, keepdim, ignore_nan=ignore_nan))
 
 
 @operator()

@@ -89,12 +89,20 @@ def hypot(input, other):
 
 
 deg2rad = unary(
-    "deg2rad", lambda input: input * (math.pi / 180), "float", documentation="Degrees in radians."
+    "deg2rad",
+    lambda input: input * (math.pi / 180),
+    "float",
+    documentation="Degrees in radians.",
+    backward_name="Deg2RadBackward0",
 )
 gradient(deg2rad, input=lambda grad: grad * (math.pi / 180))
 
 rad2deg = unary(
-    "rad2deg", lambda input: input * (180 / math.pi), "float", documentation="Radians in degrees."
+    "rad2deg",
+    lambda input: input * (180 / math.pi),
+    "float",
+    documentation="Radians in degrees.",
+    backward_name="Rad2DegBackward0",
 )
 gradient(rad2deg, input=lambda grad: grad * (180 / math.pi))
 
