@@ -3,4 +3,4 @@
 from fakel.ops.declare import FUNCTIONS
 
 globals().update(FUNCTIONS.get("special", {}))
-__all__ = sorted(FUNCTIONS.get("special", {}))  # noqa: PLE0605
+__all__ = sorted(FUNCTIONS.get("special", {}))

@@ -53,9 +53,12 @@ def _roots(outputs: list[Tensor], grads: Sequence[Tensor | None]) -> list[tuple[
 
 
 _CYCLE = (
-    "Using backward() with create_graph=True will create a reference cycle between the parameter and its "
-    "gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to "
-    "avoid this. If you have to use this function, make sure to reset the .grad fields of your parameters "
+    "Using backward() with create_graph=True will create a reference cycle between the "
+    "parameter and its "
+    "gradient which can cause a memory leak. We recommend using autograd.grad when creating "
+    "the graph to "
+    "avoid this. If you have to use this function, make sure to reset the .grad fields of "
+    "your parameters "
     "to None after use to break the cycle and avoid the leak."
 )
 _NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
@@ -162,7 +165,8 @@ def grad(
             found = None if twin is None else captured[twin]
         if found is None and not allow_unused:
             raise RuntimeError(
-                f"The differentiated Tensor at index {position} appears to not have been used in the graph. Set "
+                f"The differentiated Tensor at index {position} appears to not have been used "
+                "in the graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
         if found is None and materialize_grads:

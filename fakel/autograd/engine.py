@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fakel.autograd.anomaly import anomaly, warn_with_forward_stack
 from fakel.autograd.modes import set_grad_enabled, state
 from fakel.autograd.tape import Backward, Pullback, attach
@@ -45,7 +47,7 @@ def run(
         if isinstance(edge, Tensor):
             key = id(edge)
             known = leaves.get(key)
-            leaves[key] = (edge, grad if known is None else known[1] + grad)  # type: ignore[operator]
+            leaves[key] = (edge, grad if known is None else known[1] + grad)
             return
         node, index = edge
         buffer = buffers.setdefault(node, [None] * len(node.outputs))
@@ -64,10 +66,10 @@ def run(
             if grads is not None:
                 grads = _after_tensor_hooks(node, grads)
                 if wanted is not None:
-                    for index, grad in enumerate(grads):
+                    for index, arrived in enumerate(grads):
                         position = wanted.get((id(node), index))
-                        if position is not None and grad is not None:
-                            captured[position] = grad
+                        if position is not None and arrived is not None:
+                            captured[position] = arrived
                 if useful is None or node in useful:
                     results = _pull_back(node, grads, keep_graph)
             for position, edge in enumerate(node.edges):
@@ -165,7 +167,7 @@ def _pull_back(
         raise
     if anomaly.enabled and anomaly.check_nan:
         for index, grad in enumerate(results):
-            if grad is not None and bool((grad != grad).any()):
+            if grad is not None and np.isnan(grad._values()).any():
                 warn_with_forward_stack(node)
                 raise RuntimeError(
                     f"Function '{node.name()}' returned nan values in its {index}th output."
@@ -203,7 +205,7 @@ def _finish_leaf(
 
 
 def accumulate_into(tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
-    """Adds a gradient to ``tensor.grad``, in place when the gradient's own graph is not recorded."""
+    """Adds a gradient to ``tensor.grad``, in place when the gradient has no graph of its own."""
     known = tensor._grad
     if known is None:
         tensor._grad = _copied(grad) if create_graph and state.enabled else _of_its_own(grad)

@@ -125,15 +125,17 @@ class _FunctionBackward(Backward):
 class Function:
     """A differentiable operation given by its own ``forward`` and ``backward``.
 
-    Subclasses define the static methods ``forward(ctx, *args)`` (or ``forward(*args)`` together with
-    ``setup_context(ctx, inputs, output)``) and ``backward(ctx, *grads)``, and are called with
+    Subclasses define the static methods ``forward(ctx, *args)`` (or ``forward(*args)`` together
+    with ``setup_context(ctx, inputs, output)``) and ``backward(ctx, *grads)``, and are called with
     ``apply``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
-            "you should invoke them on the class itself. Instantiating an autograd function will raise an "
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all "
+            "static, so "
+            "you should invoke them on the class itself. Instantiating an autograd function "
+            "will raise an "
             "error in a future version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
@@ -141,7 +143,8 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
-            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
+            "Legacy autograd function with non-static forward method is deprecated. Please "
+            "use new-style "
             "autograd function with static forward method. (Example: "
             "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )

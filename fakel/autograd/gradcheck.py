@@ -36,7 +36,7 @@ def _numerical(
     """The Jacobian of one output with respect to one input by central differences; a complex number
     counts as its real and imaginary part. Rows are elements of the input.
     """
-    memory = source.detach().numpy().reshape(-1) if source.is_contiguous() else None
+    memory = source._alias().numpy().reshape(-1) if source._strides is None else None  # type: ignore[attr-defined]
     if memory is None:
         raise ValueError("gradcheck expects contiguous inputs")
     rows = []
@@ -50,7 +50,7 @@ def _numerical(
                 memory[position] = kept + sign * step
                 with no_grad():
                     results = _outputs(function(*inputs))
-                values.append(results[output].detach().numpy().reshape(-1).copy())
+                values.append(results[output].numpy(force=True).reshape(-1).copy())
             memory[position] = kept
             row.append((values[0] - values[1]) / (2 * eps))
         rows.append(row[0] if len(row) == 1 else np.stack(row))

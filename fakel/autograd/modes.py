@@ -1,4 +1,4 @@
-"""Whether operations are recorded for backward: ``no_grad``, ``enable_grad``, ``inference_mode``."""
+"""Whether operations are recorded for backward: ``no_grad``, ``inference_mode`` and the like."""
 
 from __future__ import annotations
 

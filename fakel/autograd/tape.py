@@ -108,9 +108,9 @@ saved_tensor_hooks: list[tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]
 class Backward:
     """The record of one operation: turns gradients of its outputs into gradients of its inputs.
 
-    ``edges`` leads to where each input came from: a leaf tensor, a pair of another backward node and
-    the index of its output, or None. Subclasses implement ``pullback``; ``titled`` gives them the names
-    that PyTorch's nodes have.
+    ``edges`` leads to where each input came from: a leaf tensor, a pair of another backward node
+    and the index of its output, or None. Subclasses implement ``pullback``; ``titled`` gives them
+    the names that PyTorch's nodes have.
     """
 
     # made when the first one is registered, so that a node costs little
@@ -166,8 +166,8 @@ class Backward:
         )
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Calls ``hook(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces the
-        inputs' gradients.
+        """Calls ``hook(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces
+        the inputs' gradients.
         """
         return RemovableHandle(self.own("hooks"), hook)
 
@@ -216,7 +216,7 @@ class RemovableHandle:
 
 
 def edge_of(tensor: Tensor | None) -> Any:
-    """Where a tensor's gradient goes: None, the tensor itself for a leaf, else its node and index."""
+    """Where a tensor's gradient goes: None, the tensor for a leaf, else its node and index."""
     if tensor is None:
         return None
     node = tensor._backward_node()

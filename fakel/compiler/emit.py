@@ -1,7 +1,8 @@
-"""Loop IR to LLVM: one function with the signature ``i64 name(i64* arguments, i64 thread, i64 threads)``.
+"""Loop IR to LLVM: one function with the signature ``i64 name(i64* arguments, i64 thread, i64
+threads)``.
 
-Tables for what is regular, small functions for the rest. Accumulators are stack slots, which LLVM turns
-into registers.
+Tables for what is regular, small functions for the rest. Accumulators are stack slots, which LLVM
+turns into registers.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ class _Emitter:
         """Metadata that says that no two buffers overlap: the planner never lets them."""
         domain = self.module.add_metadata([ir.MetaDataString(self.module, "buffers")])
         scopes = {
-            id(b): self.module.add_metadata([ir.MetaDataString(self.module, f"{b.name}.{i}"), domain])
+            id(b): self.module.add_metadata(
+                [ir.MetaDataString(self.module, f"{b.name}.{i}"), domain]
+            )
             for i, b in enumerate(self._all_buffers())
             if not b.by_value
         }
@@ -194,6 +197,11 @@ class _Emitter:
         if statement.value.type.scalar == "i1":
             value = self.builder.zext(value, llvm_type(Type("u8", statement.value.type.lanes)))
         place = self._address(statement.buffer, statement.index, value.type)
+        if statement.active is not None:
+            alignment, mask = _masking(statement.buffer, value.type, statement.active)
+            made = self._masked("store", ir.VoidType(), value.type, [value, place, alignment, mask])
+            self._mark(made, statement.buffer)
+            return
         made = self.builder.store(value, place, align=_alignment(statement.buffer))
         self._mark(made, statement.buffer)
 
@@ -209,7 +217,11 @@ class _Emitter:
 
     def _address(self, buffer: Buffer, index: Expression, kind: ir.Type) -> Any:
         place = self.builder.gep(self.buffers[id(buffer)], [self.value(index)])
-        return self.builder.bitcast(place, kind.as_pointer()) if isinstance(kind, ir.VectorType) else place
+        return (
+            self.builder.bitcast(place, kind.as_pointer())
+            if isinstance(kind, ir.VectorType)
+            else place
+        )
 
     # ---------------------------------------------------------------- expressions
 
@@ -231,7 +243,15 @@ class _Emitter:
         buffer = expression.buffer
         if buffer.by_value:
             return self.buffers[id(buffer)]
-        place = self._address(buffer, expression.index, llvm_type(expression.type))
+        kind = llvm_type(expression.type)
+        place = self._address(buffer, expression.index, kind)
+        if expression.active is not None:
+            alignment, mask = _masking(buffer, kind, expression.active)
+            made = self._masked(
+                "load", kind, kind, [place, alignment, mask, ir.Constant(kind, None)]
+            )
+            self._mark(made, buffer)
+            return made
         made = self.builder.load(place, align=_alignment(buffer))
         self._mark(made, buffer)
         return made
@@ -242,7 +262,9 @@ class _Emitter:
         if operation in _COMPARISONS:
             if kind.is_float:
                 # != holds for NaN, the others do not
-                compare = self.builder.fcmp_unordered if operation == "!=" else self.builder.fcmp_ordered
+                compare = (
+                    self.builder.fcmp_unordered if operation == "!=" else self.builder.fcmp_ordered
+                )
                 return compare(operation, left, right)
             unsigned = kind.scalar in ("u8", "i1")
             compare = self.builder.icmp_unsigned if unsigned else self.builder.icmp_signed
@@ -263,7 +285,9 @@ class _Emitter:
 
     def _splat(self, value: Any, target: Type) -> Any:
         kind = llvm_type(target)
-        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INDEX, 0))
+        one = self.builder.insert_element(
+            ir.Constant(kind, ir.Undefined), value, ir.Constant(_INDEX, 0)
+        )
         mask = ir.Constant(ir.VectorType(ir.IntType(32), target.lanes), [0] * target.lanes)
         return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), mask)
 
@@ -280,7 +304,9 @@ class _Emitter:
         return self._intrinsic(_INTRINSICS[name], kind, arguments)
 
     def _intrinsic(self, name: str, kind: Type, arguments: list[Any]) -> Any:
-        made = self.module.declare_intrinsic(name, [llvm_type(kind)], _signature(kind, len(arguments)))
+        made = self.module.declare_intrinsic(
+            name, [llvm_type(kind)], _signature(kind, len(arguments))
+        )
         return self.builder.call(made, arguments)
 
     def _reduce(self, name: str, kind: Type, vector: Any) -> Any:
@@ -289,9 +315,25 @@ class _Emitter:
         if name == "reduce_add":
             signature = ir.FunctionType(scalar, [scalar, llvm_type(kind)])
             made = self._declare(f"{_REDUCTIONS[name]}.{suffix}", signature)
-            return self.builder.call(made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"])
-        made = self._declare(f"{_REDUCTIONS[name]}.{suffix}", ir.FunctionType(scalar, [llvm_type(kind)]))
+            return self.builder.call(
+                made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"]
+            )
+        made = self._declare(
+            f"{_REDUCTIONS[name]}.{suffix}", ir.FunctionType(scalar, [llvm_type(kind)])
+        )
         return self.builder.call(made, [vector])
+
+    def _masked(self, access: str, result: ir.Type, kind: ir.Type, arguments: list[Any]) -> Any:
+        signature = ir.FunctionType(result, [argument.type for argument in arguments])
+        suffix = f"v{kind.count}{kind.element.intrinsic_name}"
+        return self.builder.call(
+            self._declare(f"llvm.masked.{access}.{suffix}.p0", signature), arguments
+        )
+
+    def shuffle(self, expression: loop_ir.Shuffle) -> Any:
+        left, right = self.value(expression.left), self.value(expression.right)
+        kind = ir.VectorType(ir.IntType(32), len(expression.picked))
+        return self.builder.shuffle_vector(left, right, ir.Constant(kind, list(expression.picked)))
 
     def _declare(self, name: str, signature: ir.FunctionType) -> Any:
         return self.module.globals.get(name) or ir.Function(self.module, signature, name)
@@ -303,6 +345,13 @@ def _signature(kind: Type, count: int) -> ir.FunctionType:
 
 def _alignment(buffer: Buffer) -> int:
     return {"f64": 8, "i64": 8, "f32": 4, "i32": 4, "i16": 2}.get(buffer.scalar, 1)
+
+
+def _masking(buffer: Buffer, kind: ir.Type, active: int) -> tuple[ir.Constant, ir.Constant]:
+    """The operands of masked access: the alignment, and ones for the active lanes."""
+    mask = [1] * active + [0] * (kind.count - active)
+    boolean = ir.VectorType(ir.IntType(1), kind.count)
+    return ir.Constant(ir.IntType(32), _alignment(buffer)), ir.Constant(boolean, mask)
 
 
 _WIDTH = {"i1": 1, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
@@ -338,6 +387,7 @@ _EXPRESSIONS: dict[type, Callable[[_Emitter, Any], Any]] = {
     loop_ir.Variable: _Emitter.variable,
     loop_ir.Load: _Emitter.load,
     loop_ir.Binary: _Emitter.binary,
+    loop_ir.Shuffle: _Emitter.shuffle,
     loop_ir.Cast: _Emitter.cast,
     loop_ir.Call: _Emitter.call,
 }

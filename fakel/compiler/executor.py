@@ -24,8 +24,8 @@ EXECUTORS = ("auto", "compiler", "interpreter")
 class Compiler:
     """Runs a program natively once it was met often enough that compiling pays.
 
-    The decision depends on the program and on how often it was met, never on timing or on what a cache
-    holds, so that a run repeats bit by bit.
+    The decision depends on the program and on how often it was met, never on timing or on what a
+    cache holds, so that a run repeats bit by bit.
 
     Args:
         eager: compile at first sight.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,9 @@ FLOATS = ("f32", "f64")
 
 @dataclass(frozen=True)
 class Type:
-    """An element type ("f32", "f64", "i8", "i16", "i32", "i64", "u8", "i1") and a number of lanes."""
+    """An element type ("f32", "f64", "i8", "i16", "i32", "i64", "u8", "i1") and a number of
+    lanes.
+    """
 
     scalar: str
     lanes: int = 1
@@ -37,7 +39,9 @@ class Type:
 
 
 class Expression:
-    """A value; Python's operators make new ones. Numbers become literals of the other operand's type."""
+    """A value; Python's operators make new ones. Numbers become literals of the other operand's
+    type.
+    """
 
     type: Type
 
@@ -99,14 +103,17 @@ class Variable(Expression):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Load(Expression):
-    """Elements of a buffer from an index on; as many as the type has lanes."""
+    """Elements of a buffer from an index on; as many as the type has lanes. With ``active``, only
+    so many of them are read, and the other lanes are 0.
+    """
 
     buffer: Buffer
     index: Expression
     type: Type
+    active: int | None = None
 
     def __repr__(self) -> str:
-        lanes = "" if self.type.lanes == 1 else f":{self.type.lanes}"
+        lanes = _lanes(self.type, self.active)
         return f"{self.buffer.name}[{_bare(self.index)}{lanes}]"
 
 
@@ -135,6 +142,19 @@ class Call(Expression):
 
     def __repr__(self) -> str:
         return f"{self.function}({', '.join(_bare(a) for a in self.arguments)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Shuffle(Expression):
+    """Lanes picked from two vectors: those of the second are numbered after those of the first."""
+
+    left: Expression
+    right: Expression
+    picked: tuple[int, ...]
+    type: Type
+
+    def __repr__(self) -> str:
+        return f"shuffle({_bare(self.left)}, {_bare(self.right)}, {list(self.picked)})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -203,11 +223,14 @@ class Assign(Statement):
 
 @dataclass(eq=False)
 class Store(Statement):
-    """Writes a value, of one lane or several, into a buffer."""
+    """Writes a value, of one lane or several, into a buffer. With ``active``, only so many
+    lanes.
+    """
 
     buffer: Buffer
     index: Expression
     value: Expression
+    active: int | None = None
 
 
 @dataclass(eq=False)
@@ -241,9 +264,18 @@ class Kernel:
             f"{b.name}: {b.scalar}{' value' if b.by_value else ''}" for b in self.arguments
         )
         lines = [f"kernel {self.name}({signature})"]
-        lines += [f"  local {each.buffer.name}: {each.buffer.scalar}[{each.length}]" for each in self.locals]
+        lines += [
+            f"  local {each.buffer.name}: {each.buffer.scalar}[{each.length}]"
+            for each in self.locals
+        ]
         _write(self.body, lines, 1)
         return "\n".join(lines) + "\n"
+
+
+def _lanes(kind: Type, active: int | None) -> str:
+    if kind.lanes == 1:
+        return ""
+    return f":{kind.lanes}" if active is None else f":{active} of {kind.lanes}"
 
 
 def _bare(expression: Expression) -> str:
@@ -259,7 +291,9 @@ def _write(body: list[Statement], lines: list[str], depth: int) -> None:
         match statement:
             case For(index, start, stop, step, inner, unroll):
                 suffix = " unrolled" if unroll else ""
-                lines.append(f"{margin}for {index} in {_bare(start)}..{_bare(stop)} step {step}{suffix}")
+                lines.append(
+                    f"{margin}for {index} in {_bare(start)}..{_bare(stop)} step {step}{suffix}"
+                )
                 _write(inner, lines, depth + 1)
             case If(condition, inner, otherwise):
                 lines.append(f"{margin}if {_bare(condition)}")
@@ -271,8 +305,8 @@ def _write(body: list[Statement], lines: list[str], depth: int) -> None:
                 lines.append(f"{margin}{'var' if mutable else 'let'} {variable} = {_bare(value)}")
             case Assign(variable, value):
                 lines.append(f"{margin}{variable} = {_bare(value)}")
-            case Store(buffer, index, value):
-                lanes = "" if value.type.lanes == 1 else f":{value.type.lanes}"
+            case Store(buffer, index, value, active):
+                lanes = _lanes(value.type, active)
                 lines.append(f"{margin}{buffer.name}[{_bare(index)}{lanes}] = {_bare(value)}")
             case Fail(status):
                 lines.append(f"{margin}fail {_bare(status)}")
@@ -295,8 +329,8 @@ def literal(value: Any, like: Type | str) -> Expression:
 
 
 def binary(operation: str, left: Any, right: Any) -> Expression:
-    """An operation on two operands, of which one may be a Python number. Index arithmetic on numbers
-    is carried out at once.
+    """An operation on two operands, of which one may be a Python number. Index arithmetic on
+    numbers is carried out at once.
     """
     known = left if isinstance(left, Expression) else right
     other = right if known is left else left
@@ -332,7 +366,7 @@ def _fold(operation: str, a: Expression, b: Expression) -> Expression | None:
     return None
 
 
-def call(function: str, *arguments: Any, type: Type | None = None) -> Expression:  # noqa: A002
+def call(function: str, *arguments: Any, type: Type | None = None) -> Expression:
     """A call; numbers take the type of the first argument that is an expression."""
     known = next(a for a in arguments if isinstance(a, Expression))
     lanes = max(a.type.lanes for a in arguments if isinstance(a, Expression))
@@ -346,12 +380,22 @@ def select(condition: Expression, yes: Any, no: Any) -> Expression:
     known = yes if isinstance(yes, Expression) else no
     lanes = max(known.type.lanes, condition.type.lanes)
     kind = Type(known.type.scalar, lanes)
-    return Call("select", (literal(condition, Type("i1", lanes)), literal(yes, kind), literal(no, kind)), kind)
+    return Call(
+        "select",
+        (literal(condition, Type("i1", lanes)), literal(yes, kind), literal(no, kind)),
+        kind,
+    )
 
 
 def fma(a: Any, b: Any, c: Any) -> Expression:
     """``a * b + c``, rounded once."""
     return call("fma", a, b, c)
+
+
+def shuffle(left: Expression, right: Expression, picked: Iterable[int]) -> Expression:
+    """A vector of the picked lanes of two."""
+    lanes = tuple(picked)
+    return Shuffle(left, right, lanes, Type(left.type.scalar, len(lanes)))
 
 
 def cast(value: Expression, scalar: str) -> Expression:
@@ -449,9 +493,13 @@ class Builder:
         self._append(Let(variable, value))
         return variable
 
-    def accumulator(self, value: Any, type: Type | str | None = None, name: str = "sum") -> Variable:  # noqa: A002
+    def accumulator(
+        self, value: Any, type: Type | str | None = None, name: str = "sum"
+    ) -> Variable:
         """A variable that ``assign`` may change; it lives in a register."""
-        start = value if type is None else literal(value, Type(type) if isinstance(type, str) else type)
+        start = (
+            value if type is None else literal(value, Type(type) if isinstance(type, str) else type)
+        )
         variable = Variable(self._fresh(name), start.type)
         self._append(Let(variable, start, mutable=True))
         return variable
@@ -460,13 +508,18 @@ class Builder:
         """Gives an accumulator a new value."""
         self._append(Assign(variable, literal(value, variable.type)))
 
-    def load(self, buffer: Buffer, index: Any, lanes: int = 1) -> Expression:
-        """Elements of a buffer."""
-        return Load(buffer, literal(index, INDEX), Type(buffer.scalar, lanes))
+    def load(
+        self, buffer: Buffer, index: Any, lanes: int = 1, active: int | None = None
+    ) -> Expression:
+        """Elements of a buffer; only ``active`` of them where that is fewer than the lanes."""
+        mask = None if active is None or active >= lanes else active
+        return Load(buffer, literal(index, INDEX), Type(buffer.scalar, lanes), mask)
 
-    def store(self, buffer: Buffer, index: Any, value: Any) -> None:
-        """Writes elements of a buffer."""
-        self._append(Store(buffer, literal(index, INDEX), literal(value, buffer.scalar)))
+    def store(self, buffer: Buffer, index: Any, value: Any, active: int | None = None) -> None:
+        """Writes elements of a buffer; only the first ``active`` lanes where that is fewer."""
+        made = literal(value, buffer.scalar)
+        mask = None if active is None or active >= made.type.lanes else active
+        self._append(Store(buffer, literal(index, INDEX), made, mask))
 
     def fail(self, status: Any) -> None:
         """Ends the kernel with a status other than 0."""

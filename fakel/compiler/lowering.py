@@ -31,8 +31,8 @@ SCALARS = {
 
 @dataclass(frozen=True)
 class Access:
-    """A tensor as a kernel finds it: a buffer of the program seen with an offset, shape and strides,
-    all in elements. The address that the kernel gets includes the offset.
+    """A tensor as a kernel finds it: a buffer of the program seen with an offset, shape and
+    strides, all in elements. The address that the kernel gets includes the offset.
     """
 
     buffer: int

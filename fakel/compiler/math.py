@@ -1,8 +1,8 @@
 """Elementary functions of float32 in the loop IR: arithmetic only, so that LLVM vectorises them.
 
 Each agrees with the true value to a few units in the last place. Methods: range reduction and
-polynomials after S. L. Moshier's Cephes library; erf after the rational approximation of W. J. Cody's
-kind that Eigen and XLA use.
+polynomials after S. L. Moshier's Cephes library; erf after the rational approximation of W. J.
+Cody's kind that Eigen and XLA use.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def _power_of_two(n: Expression) -> Expression:
 
 
 def exp(x: Expression) -> Expression:
-    """e**x: x = n ln 2 + r, a polynomial in r, times 2**n in two steps, so that it may underflow."""
+    """e**x: x = n ln 2 + r, a polynomial in r, times 2**n in two steps, so that it may
+    underflow.
+    """
     limited = select(binary(">", x, 89.0), 89.0, x)
     limited = select(binary("<", limited, -104.0), -104.0, limited)
     n = call("rint", limited * 1.44269504088896341)

@@ -1,4 +1,6 @@
-"""Loop nests over tensors: which dimensions can be walked as one, and how far each operand moves."""
+"""Loop nests over tensors: which dimensions can be walked as one, and how far each operand
+moves.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from collections.abc import Sequence
 def broadcast_strides(
     shape: Sequence[int], strides: Sequence[int], onto: Sequence[int]
 ) -> tuple[int, ...]:
-    """The strides with which a tensor is read when it broadcasts onto a shape: 0 where it repeats."""
+    """The strides with which a tensor is read when it broadcasts onto a shape: 0 where it
+    repeats.
+    """
     lead = len(onto) - len(shape)
     return (0,) * lead + tuple(
         0 if size == 1 else stride for size, stride in zip(shape, strides, strict=True)

@@ -21,8 +21,8 @@ ALIGNMENT = 64
 
 @dataclass
 class Buffer:
-    """Memory of a program. ``kind``: "leaf" (a leaf's array), "output" (an array made for each run),
-    "temporary" (a place in the arena).
+    """Memory of a program. ``kind``: "leaf" (a leaf's array), "output" (an array made for each
+    run), "temporary" (a place in the arena).
     """
 
     kind: str
@@ -50,8 +50,8 @@ class Interpreted:
 
 @dataclass
 class Plan:
-    """A program while it is planned. Lowerings use ``read``, ``result``, ``results``, ``scratch`` and
-    ``call``.
+    """A program while it is planned. Lowerings use ``read``, ``result``, ``results``, ``scratch``
+    and ``call``.
     """
 
     program: list[Node]
@@ -94,7 +94,9 @@ class Plan:
         """Contiguous places for the values of a node with several outputs."""
         picked = self.outputs_of.get(id(node), {})
         made = tuple(
-            self._place(picked[i], shape, dtype) if i in picked else self._new("temporary", shape, dtype)
+            self._place(picked[i], shape, dtype)
+            if i in picked
+            else self._new("temporary", shape, dtype)
             for i, (shape, dtype) in enumerate(zip(node.shape, node.dtype, strict=True))
         )
         self.accesses[id(node)] = made
@@ -129,7 +131,9 @@ class Plan:
         return Access(len(self.buffers) - 1, 0, shape, contiguous_strides(shape), dtype)
 
     def lower(self, fused: Callable[[Plan, Node], bool]) -> None:
-        """Plans every node in order. ``fused`` takes the nodes that pointwise kernels are made of."""
+        """Plans every node in order. ``fused`` takes the nodes that pointwise kernels are made
+        of.
+        """
         for position, node in enumerate(self.program):
             name = node.operator.name
             if name == "view":

@@ -1,4 +1,6 @@
-"""Pointwise nodes: expressions of the loop IR, fused into one kernel as far as nobody else reads them."""
+"""Pointwise nodes: expressions of the loop IR, fused into one kernel as far as nobody else reads
+them.
+"""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ class Program:
         if len(rows) > start:
             self.segments.append(("table", start, len(rows)))
         self.row_steps = [
-            number for number, step in enumerate(self.plan.steps) if not isinstance(step, Interpreted)
+            number
+            for number, step in enumerate(self.plan.steps)
+            if not isinstance(step, Interpreted)
         ]
         self.arguments = np.zeros(max(len(blocks), 1), np.int64)
         self.table = np.zeros((max(len(rows), 1), 4), np.int64)
@@ -111,7 +113,9 @@ class Program:
                 nodes[buffer.node].value = arrays[number]
 
     def _take(self, number: int, node: Node) -> np.ndarray:
-        """An array for an output: one of an earlier run that nobody refers to any longer, or a new one."""
+        """An array for an output: one of an earlier run that nobody refers to any longer, or a new
+        one.
+        """
         pool = self.pools.setdefault(number, [])
         for position in range(len(pool)):
             if sys.getrefcount(pool[position]) == _UNUSED:
@@ -160,5 +164,3 @@ def _aligned(size: int) -> np.ndarray:
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -_pointer(memory) % ALIGNMENT
     return memory[start : start + size]
-
-

@@ -1,4 +1,6 @@
-"""What identifies a program: its nodes, their parameters, shapes, dtypes, and which values are wanted."""
+"""What identifies a program: its nodes, their parameters, shapes, dtypes, and which values are
+wanted.
+"""
 
 from __future__ import annotations
 

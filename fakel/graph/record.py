@@ -1,9 +1,9 @@
 """Recording nodes and flushing them: nothing is computed until somebody looks.
 
-A flush runs everything that was recorded and that somebody still refers to, in the order in which it
-was recorded. Reference counts tell who still refers to a node, so recording costs nothing for it:
-a node that is referred to by nodes of the program only is an intermediate, one that nobody refers to
-is dropped.
+A flush runs everything that was recorded and that somebody still refers to, in the order in which
+it was recorded. Reference counts tell who still refers to a node, so recording costs nothing for
+it: a node that is referred to by nodes of the program only is an intermediate, one that nobody
+refers to is dropped.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def use_executor(executor: Executor) -> Executor:
 
 
 def begin_backward() -> None:
-    """Flushes when an earlier backward is still pending: loops that update by hand then flush once an
-    iteration, always at the same place.
+    """Flushes when an earlier backward is still pending: loops that update by hand then flush once
+    an iteration, always at the same place.
     """
     if _recorder.backward_pending:
         flush()

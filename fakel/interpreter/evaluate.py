@@ -11,7 +11,9 @@ from fakel.interpreter.types import ElementType
 
 
 def widen(array: np.ndarray, dtype: ElementType) -> np.ndarray:
-    """An array as stored, in the dtype that meanings work in (float16 and bfloat16 become float32)."""
+    """An array as stored, in the dtype that meanings work in (float16 and bfloat16 become
+    float32).
+    """
     if dtype.storage == dtype.compute:
         return array
     if dtype.name == "bfloat16":
@@ -19,9 +21,11 @@ def widen(array: np.ndarray, dtype: ElementType) -> np.ndarray:
     return array.astype(dtype.compute)
 
 
-def narrow(array: Any, dtype: ElementType) -> np.ndarray:
-    """A meaning's result as stored: an array of the dtype's own, contiguous, rounded to nearest even."""
-    array = np.asarray(array)
+def narrow(result: Any, dtype: ElementType) -> np.ndarray:
+    """A meaning's result as stored: an array of the dtype's own, contiguous, rounded to nearest
+    even.
+    """
+    array: np.ndarray = np.asarray(result)
     if dtype.name == "bfloat16":
         return _round_to_bfloat16(np.ascontiguousarray(array, np.float32).reshape(array.shape))
     if array.dtype != dtype.storage:
@@ -43,8 +47,8 @@ _SOLE_ARRAY = 2
 
 
 def evaluate(node: Any, arrays: list[np.ndarray | None]) -> tuple[np.ndarray, ...]:
-    """The outputs of one node, given its inputs as stored: its meaning, and what the meaning takes for
-    granted.
+    """The outputs of one node, given its inputs as stored: its meaning, and what the meaning takes
+    for granted.
     """
     widened = [
         None if array is None else widen(array, source.dtype)
@@ -95,9 +99,7 @@ class Interpreter:
         replacement = node.inputs[1].value
         buffer = base.value
         base.value = None
-        only_reader = (
-            sys.getrefcount(base) == _SOLE_NODE and sys.getrefcount(buffer) == _SOLE_ARRAY
-        )
+        only_reader = sys.getrefcount(base) == _SOLE_NODE and sys.getrefcount(buffer) == _SOLE_ARRAY
         if only_reader and buffer.flags.owndata:
             target = buffer
         else:

@@ -58,7 +58,8 @@ def clone(input: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Te
 def contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) -> Tensor:
     """The tensor itself when its elements follow each other in memory, else a copy that does.
 
-    fakel keeps one layout; ``channels_last`` is a hint for speed in PyTorch and changes nothing here.
+    fakel keeps one layout; ``channels_last`` is a hint for speed in PyTorch and changes nothing
+    here.
     """
     return self if self.is_contiguous() else clone(self)
 
@@ -71,7 +72,8 @@ def is_contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format)
 
 @method
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The tensor in another dtype: ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``.
+    """The tensor in another dtype: ``to(dtype)``, ``to(device)``, ``to(device, dtype)``,
+    ``to(other)``.
 
     Args:
         copy: make a copy even when nothing changes.
@@ -227,7 +229,7 @@ def set_(
 
 @method
 def resize_(self: Tensor, *shape: Any, memory_format: MemoryFormat = contiguous_format) -> Tensor:
-    """Changes the tensor's own shape; a larger one gets a larger storage with undefined new values."""
+    """Changes the tensor's own shape; a larger one gets a larger storage, its end undefined."""
     wanted = Size(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
     needed = wanted.numel() + self._offset
     storage = self._storage

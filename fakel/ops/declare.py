@@ -207,8 +207,8 @@ def binary(
 ) -> Callable[..., Any]:
     """Declares a pointwise operator of two operands that promotes dtypes and broadcasts.
 
-    Either operand may be a Python number. Arguments as for ``unary``; the meaning gets both operands
-    in the promoted dtype, and its parameters are called ``input`` and ``other``.
+    Either operand may be a Python number. Arguments as for ``unary``; the meaning gets both
+    operands in the promoted dtype, and its parameters are called ``input`` and ``other``.
     """
     node = Primitive(name, _taking_pair(meaning), backward_name)
     rule = _RESULT[dtype]

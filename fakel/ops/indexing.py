@@ -20,7 +20,8 @@ _INVALID = (
 
 
 _ZERO_DIM = (
-    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in "
+    "C++ to "
     "convert a 0-dim tensor to a number"
 )
 
@@ -183,7 +184,7 @@ def _is_mask(item: Any) -> bool:
 
 
 def _split(self: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
-    """The view that integers, slices and None give, and the index tensors left for its dimensions."""
+    """The view that integers, slices and None give, and the index tensors left for it."""
     view, dim = self, 0
     advanced: list[tuple[int, Tensor]] = []
     for item in _expand_items(self, key):
@@ -258,8 +259,8 @@ def _sliced(view: Tensor, dim: int, item: slice) -> Tensor:
 
 @method
 def __getitem__(self: Tensor, key: Any) -> Tensor:
-    """The elements that ``key`` selects: a view for integers, slices, None and Ellipsis, a copy when
-    index tensors or masks take part.
+    """The elements that ``key`` selects: a view for integers, slices, None and Ellipsis, a copy
+    when index tensors or masks take part.
     """
     view, advanced = _split(self, key)
     if not advanced:

@@ -55,14 +55,20 @@ def check_writable(tensor: Tensor) -> None:
 def _refusal(maker: str, index: int) -> str:
     if maker == "no_grad":
         return (
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
-            "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
-            "code by moving both the view and the inplace either both inside the no_grad block (if you "
-            "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+            "A view was created in no_grad mode and is being modified inplace with grad mode "
+            "enabled. "
+            "Given that this use case is ambiguous and error-prone, it is forbidden. You can "
+            "clarify your "
+            "code by moving both the view and the inplace either both inside the no_grad "
+            "block (if you "
+            "don't want the inplace to be tracked) or both outside (if you want the inplace "
+            "to be tracked)."
         )
     return (
-        f"Output {index} of {maker} is a view and is being modified inplace. This view is the output of a "
-        "function that returns multiple views. Such functions do not allow the output views to be modified "
+        f"Output {index} of {maker} is a view and is being modified inplace. This view is the "
+        "output of a "
+        "function that returns multiple views. Such functions do not allow the output views "
+        "to be modified "
         "inplace. You should replace the inplace operation by an out-of-place one."
     )
 
@@ -96,7 +102,7 @@ def write_in_place(
 
 
 def before(tensor: Tensor) -> Tensor:
-    """The tensor as it is now, for an operation that is about to overwrite it: rules may save it."""
+    """The tensor as it is now, for an operation about to overwrite it: rules may save it."""
     if not state.enabled:
         return tensor
     earlier = tensor._alias()

@@ -1,4 +1,4 @@
-"""Joining tensors and rearranging elements: ``cat``, ``stack``, ``repeat``, ``flip``, triangles, …"""
+"""Joining tensors and rearranging elements: ``cat``, ``stack``, ``repeat``, ``flip``, ``tril``."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def block_diag(*tensors: Any) -> Tensor:
 
 @method
 def repeat(self: Tensor, *repeats: Any) -> Tensor:
-    """The tensor repeated along each dimension; more numbers than dimensions put new ones in front."""
+    """The tensor repeated along each dimension; surplus numbers put new ones in front."""
     times = sizes(repeats)
     if len(times) < self.ndim:
         raise RuntimeError(
@@ -287,7 +287,7 @@ def repeat_interleave(
 
 @operator(out=False)
 def flip(input: Tensor, *axes: Any, dims: Any = ()) -> Tensor:
-    """The order of elements reversed along dimensions, given as ``flip(0, 1)`` or ``dims=(0, 1)``."""
+    """The order reversed along dimensions, given as ``flip(0, 1)`` or ``dims=(0, 1)``."""
     named = sizes(axes) or sizes((dims,))
     chosen = wrap_dims(named, input.ndim) if named else ()
     return _flip(input, dims=chosen)
@@ -523,7 +523,7 @@ def broadcast_shapes(*shapes: Any) -> Any:
 
 @method
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
-    """The sum over dimensions so that the result has the given shape, from which this broadcasts."""
+    """The sum over dimensions down to the given shape, which broadcasts to the tensor's."""
     wanted = sizes(size)
     lead = self.ndim - len(wanted)
     if lead < 0 or any(

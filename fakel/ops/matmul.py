@@ -1,4 +1,4 @@
-"""Matrix products: ``matmul``, ``mm``, ``bmm``, ``addmm``, ``einsum``, ``dot``, ``outer`` and their like."""
+"""Matrix products: ``matmul``, ``mm``, ``bmm``, ``addmm``, ``dot``, ``outer`` and their like."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A gradient rule is a function whose parameter names say what it needs: ``grad`` (``grads``), tensor
 inputs and static parameters by name, ``input_shape`` for the shape of ``input``, ``result``
-(``results``, or ``result1`` and so on for single ones of several). What is named is what is saved; a
-shape costs nothing.
+(``results``, or ``result1`` and so on for single ones of several). What is named is what is saved;
+a shape costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Picking and placing elements along one dimension: ``gather``, ``scatter``, ``index_select``, masks."""
+"""Picking and placing along one dimension: ``gather``, ``scatter``, ``index_select``, masks."""
 
 from __future__ import annotations
 
@@ -608,7 +608,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 @operator()
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The positions of elements that are not zero: a matrix with a row each, or a tuple of vectors."""
+    """The positions of what is not zero: a matrix with a row each, or a tuple of vectors."""
     array = input._values()
     found = np.nonzero(array) if array.ndim else np.nonzero(array.reshape(1))
     if as_tuple:

@@ -47,8 +47,8 @@ def make_view(
 
 
 def _history_from_base(self: Tensor) -> tuple[Any, int]:
-    """The backward node of a view whose base was changed in place since: that of the same view of the
-    base as it is now.
+    """The backward node of a view whose base was changed in place since: that of the same view of
+    the base as it is now.
     """
     assert self._base is not None and self._replay is not None
     with enable_grad():

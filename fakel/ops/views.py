@@ -14,7 +14,7 @@ from fakel.tensor.size import contiguous_strides, strides_for_view
 
 
 def sizes(arguments: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given as ``f(2, 3)``, ``f((2, 3))`` or ``f(torch.Size([2, 3]))``, as a tuple of ints."""
+    """Sizes given as ``f(2, 3)``, ``f((2, 3))`` or ``f(torch.Size([2, 3]))``, as a tuple."""
     if len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
         arguments = tuple(arguments[0])
     return tuple(size if type(size) is int else _index(size) for size in arguments)
@@ -468,7 +468,7 @@ def slice_view(
     end: int | None = None,
     step: int = 1,
 ) -> Tensor:
-    """Every ``step``-th position of a dimension from ``start`` up to ``end``, as in Python slices."""
+    """Every ``step``-th position of a dimension from ``start`` to ``end``, as Python slices."""
     dim = wrap_dim(dim, input.ndim)
     shape, strides = tuple(input._shape), input.stride()
     if step <= 0:
@@ -676,7 +676,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @method
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """All windows of ``size`` elements along a dimension, ``step`` apart, as a new last dimension."""
+    """All windows of ``size`` elements along a dimension, ``step`` apart, in a new dimension."""
     dim = wrap_dim(dimension, self.ndim)
     shape, strides = tuple(self._shape), self.stride()
     length, stride = (shape[dim], strides[dim]) if shape else (1, 1)

@@ -1,5 +1,6 @@
 """Tensors: dtypes, storage, views, printing, the random generator."""
 
+# attaches what pickling and copy.deepcopy need
 from fakel.tensor import dtypes, pickling
 from fakel.tensor.device import device
 from fakel.tensor.dtypes import dtype, get_default_dtype, set_default_dtype
@@ -9,9 +10,6 @@ from fakel.tensor.promotion import can_cast, promote_types, result_type
 from fakel.tensor.size import Size
 from fakel.tensor.storage import Storage
 from fakel.tensor.tensor import Tensor
-
-# attaches what pickling and copy.deepcopy need
-from fakel.tensor import pickling
 
 __all__ = [
     "Generator",

@@ -22,8 +22,8 @@ def category(d: dtype) -> int:
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:
-    """The smallest dtype that holds the values of both: the higher kind of bool < integer < floating
-    point < complex decides, then the size.
+    """The smallest dtype that holds the values of both: the higher kind of bool < integer <
+    floating point < complex decides, then the size.
 
     Raises:
         RuntimeError: for uint16/32/64 with another integer dtype, which PyTorch leaves undefined.

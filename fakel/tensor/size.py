@@ -50,7 +50,7 @@ def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether elements follow each other in memory; strides of dimensions of size 1 do not matter."""
+    """Whether elements follow each other in memory, whatever the strides of size-1 dimensions."""
     step = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
         if size == 0:

@@ -64,7 +64,7 @@ class Storage:
 
     def own(self) -> np.ndarray:
         """The computed buffer, belonging to this storage alone."""
-        array = computed(self.node)
+        array: np.ndarray = computed(self.node)
         if self.exposed is None and (
             not array.flags.owndata
             or not array.flags.writeable

@@ -192,7 +192,7 @@ class Tensor:
 
     def _array(self) -> np.ndarray:
         """The values as a NumPy array in storage dtype; not to be written or handed out."""
-        buffer = computed(self._storage.node)
+        buffer: np.ndarray = computed(self._storage.node)
         if self._strides is None and buffer.shape == self._shape and not self._offset:
             return buffer
         return strided(buffer, self._shape, self.stride(), self._offset)
@@ -280,7 +280,7 @@ class Tensor:
     def __len__(self) -> int:
         if not self._shape:
             raise TypeError("len() of a 0-d tensor")
-        return self._shape[0]
+        return int(self._shape[0])
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -390,17 +390,24 @@ class Tensor:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value._shape != self._shape:
                 raise RuntimeError(
-                    f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size "
-                    f"'{list(self._shape)}'. Please ensure that the gradient and the tensor are the same "
+                    f"attempting to assign a gradient of size '{list(value._shape)}' to a "
+                    "tensor of size "
+                    f"'{list(self._shape)}'. Please ensure that the gradient and the tensor "
+                    "are the same "
                     "size"
                 )
             if value.dtype is not self.dtype:
                 raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a tensor with "
-                    f"grad_dtype '{self.dtype.letter}'. The gradient must match the tensor's grad_dtype "
-                    "(defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a "
-                    "specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the "
-                    "dtypes of a tensor and its gradient may break downstream systems that assume they "
+                    f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a "
+                    "tensor with "
+                    f"grad_dtype '{self.dtype.letter}'. The gradient must match the tensor's "
+                    "grad_dtype "
+                    "(defaults to the tensor's dtype). You can set the tensor's grad_dtype "
+                    "attribute with a "
+                    "specific dtype, or None to allow any dtype. Set grad_dtype with "
+                    "caution. Diverging the "
+                    "dtypes of a tensor and its gradient may break downstream systems that "
+                    "assume they "
                     "match."
                 )
         self._grad = value
@@ -430,7 +437,7 @@ class Tensor:
             )
         self._take(value)
 
-    # ---------------------------------------------------------------- interchange with Python and NumPy
+    # ---------------------------------------------------------------- Python and NumPy
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The values as a NumPy array on the same memory.
@@ -493,7 +500,8 @@ class Tensor:
     def _warn_of_lost_gradient(self) -> None:
         if self.requires_grad:
             warnings.warn(
-                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                "Converting a tensor with requires_grad=True to a scalar may lead to "
+                "unexpected behavior.\n"
                 "Consider using tensor.detach() first.",
                 UserWarning,
                 stacklevel=3,
@@ -512,7 +520,7 @@ class Tensor:
 
     def __format__(self, specification: str) -> str:
         if not self._shape and type(self) is Tensor:
-            return self.item().__format__(specification)
+            return str(self.item().__format__(specification))
         return object.__format__(self, specification)
 
     def __iter__(self) -> Any:
