@@ -11,7 +11,8 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd import no_grad
-from fakel.ops.declare import gradient, operator, primitive
+from fakel.ops.declare import gradient, operator, primitive, scalar
+from fakel.ops.inplace import check_writable, store
 from fakel.ops.padding import pad
 from fakel.ops.pooling import avg_pool2d
 from fakel.ops.pullback import pullback
@@ -39,7 +40,8 @@ def _channel_sums(array):
 
 
 @primitive("batch_norm", backward_name="NativeBatchNormBackward0")
-def _batch_norm(input, weight, bias, *, eps):
+def _batch_norm(input, weight, bias, running_mean, running_var, momentum, *, eps):
+    """The result, the batch's mean and variance, and the next running ones (empty where None)."""
     count = input.size / input.shape[1]
     mean = _channel_sums(input) / np.asarray(count, input.dtype)
     centred = input - _along_channels(mean, input.ndim)
@@ -50,7 +52,12 @@ def _batch_norm(input, weight, bias, *, eps):
     centred *= _along_channels(scale, input.ndim).astype(input.dtype)
     if bias is not None:
         centred += _along_channels(bias, input.ndim)
-    return centred, mean, variance
+    unbiased = variance * np.asarray(count / max(count - 1, 1), input.dtype)
+    running = [
+        np.zeros((0,), input.dtype) if old is None else (1 - momentum) * old + momentum * new
+        for old, new in ((running_mean, mean), (running_var, unbiased))
+    ]
+    return centred, mean, variance, *running
 
 
 @primitive("batch_norm_gradient")
@@ -72,10 +79,11 @@ def _batch_norm_gradient(output_gradient, input, weight, mean, variance, *, eps)
 def _pull_batch_norm(grads, input, weight, result1, result2, eps):
     channels = (input.shape[1],)
     kind = input.dtype
-    return _batch_norm_gradient(
+    found = _batch_norm_gradient(
         grads[0], input, weight, result1, result2, eps=eps,
         shape=(tuple(input.shape), channels, channels), dtype=(kind, kind, kind),
     )  # fmt: skip
+    return (*found, None, None, None)
 
 
 def _composite_batch_norm(input, weight, bias, eps):
@@ -178,17 +186,18 @@ def batch_norm(
     eps = float(eps)
     if not training:
         return _batch_norm_inference(input, weight, bias, running_mean, running_var, eps=eps)
-    result, mean, variance = _batch_norm(
-        input, weight, bias, eps=eps, shape=(tuple(input.shape), (channels,), (channels,)),
-        dtype=(input.dtype,) * 3,
+    statistics = running_mean, running_var
+    kind, sizes = input.dtype, [(0,) if old is None else (channels,) for old in statistics]
+    result, _, _, *updated = _batch_norm(
+        input, weight, bias, *statistics, scalar(momentum, kind), eps=eps,
+        shape=(tuple(input.shape), (channels,), (channels,), *sizes),
+        dtype=(kind, kind, kind, *(kind if old is None else old.dtype for old in statistics)),
     )  # fmt: skip
     with no_grad():
-        if running_mean is not None:
-            running_mean.mul_(1 - momentum).add_(mean.detach() * momentum)
-        if running_var is not None:
-            count = input.numel() // channels
-            unbiased = variance.detach() * (count / max(count - 1, 1))
-            running_var.mul_(1 - momentum).add_(unbiased * momentum)
+        for old, new in zip(statistics, updated, strict=True):
+            if old is not None:
+                check_writable(old)
+                store(old, new)
     return result
 
 
