@@ -7,7 +7,6 @@ loaded, so that importing fakel stays quick.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import itertools
 import os
 import platform
@@ -172,17 +171,12 @@ def _cache_in(folder: Path) -> DiskCache:
 
 @cache
 def _sources() -> str:
-    """fakel's version and the state of the files that decide what modules look like."""
-    try:
-        version = importlib.metadata.version("fakel")
-    except importlib.metadata.PackageNotFoundError:
-        version = "unknown"
+    """A checksum of the files that decide what modules look like: more than fakel's version."""
     package = Path(__file__).parent.parent
-    found = hashlib.sha256(version.encode())
+    found = hashlib.sha256()
     for folder in ("runtime", "compiler"):
         for path in sorted((package / folder).rglob("*.py")):
-            status = path.stat()
-            found.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
 
 

@@ -48,6 +48,7 @@ _SYNCHRONOUS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "
 
 _lock = threading.Lock()
 _team: Team | None = None
+_closing = False
 
 
 def run_table(table: np.ndarray, rows: int) -> int:
@@ -87,7 +88,7 @@ def run_rows(address: int, rows: int) -> int:
     """
     global _team
     with _lock:
-        size = get_num_threads()
+        size = 1 if _closing else get_num_threads()
         team = _team
         if team is None or team.size != size:
             if team is not None:
@@ -207,8 +208,10 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    """No worker runs on while the interpreter takes itself apart."""
+    """No worker runs while the interpreter takes itself apart; who still computes does it alone."""
+    global _closing
     with _lock:
+        _closing = True
         _stop()
 
 
