@@ -57,7 +57,16 @@ _INTRINSICS = {
     "maximum": "llvm.maximum",
 }
 _INTEGER_EXTREMES = {"min": "llvm.smin", "max": "llvm.smax"}
-_REDUCTIONS = {"reduce_add": "llvm.vector.reduce.fadd", "reduce_max": "llvm.vector.reduce.fmax"}
+# one value from a vector's lanes: the intrinsic for floats and the one for integers
+_REDUCTIONS = {
+    "reduce_add": ("fadd", "add"),
+    "reduce_max": ("fmax", "smax"),
+    "reduce_min": ("fmin", "smin"),
+    "reduce_maximum": ("fmaximum", "smax"),
+    "reduce_minimum": ("fminimum", "smin"),
+    "reduce_and": ("", "and"),
+    "reduce_or": ("", "or"),
+}
 
 
 def llvm_type(kind: Type) -> ir.Type:
@@ -232,8 +241,10 @@ class _Emitter:
         kind = llvm_type(expression.type)
         if expression.type.lanes == 1:
             return ir.Constant(kind, expression.value)
-        element = ir.Constant(_SCALARS[expression.type.scalar], expression.value)
-        return ir.Constant(kind, [element] * expression.type.lanes)
+        values = expression.value
+        if not isinstance(values, tuple):
+            values = (values,) * expression.type.lanes
+        return ir.Constant(kind, [ir.Constant(_SCALARS[expression.type.scalar], v) for v in values])
 
     def variable(self, expression: loop_ir.Variable) -> Any:
         value = self.values[expression.name]
@@ -304,23 +315,21 @@ class _Emitter:
         return self._intrinsic(_INTRINSICS[name], kind, arguments)
 
     def _intrinsic(self, name: str, kind: Type, arguments: list[Any]) -> Any:
-        made = self.module.declare_intrinsic(
-            name, [llvm_type(kind)], _signature(kind, len(arguments))
-        )
+        element = {"u8": "i8"}.get(kind.scalar, kind.scalar)
+        suffix = element if kind.lanes == 1 else f"v{kind.lanes}{element}"
+        made = self._declare(f"{name}.{suffix}", _signature(kind, len(arguments)))
         return self.builder.call(made, arguments)
 
     def _reduce(self, name: str, kind: Type, vector: Any) -> Any:
         scalar = _SCALARS[kind.scalar]
-        suffix = f"v{kind.lanes}{kind.scalar}"
-        if name == "reduce_add":
+        of_floats, of_integers = _REDUCTIONS[name]
+        suffix = f"v{kind.lanes}{kind.scalar if kind.is_float else scalar}"
+        intrinsic = f"llvm.vector.reduce.{of_floats if kind.is_float else of_integers}.{suffix}"
+        if name == "reduce_add" and kind.is_float:
             signature = ir.FunctionType(scalar, [scalar, llvm_type(kind)])
-            made = self._declare(f"{_REDUCTIONS[name]}.{suffix}", signature)
-            return self.builder.call(
-                made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"]
-            )
-        made = self._declare(
-            f"{_REDUCTIONS[name]}.{suffix}", ir.FunctionType(scalar, [llvm_type(kind)])
-        )
+            made = self._declare(intrinsic, signature)
+            return self.builder.call(made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"])
+        made = self._declare(intrinsic, ir.FunctionType(scalar, [llvm_type(kind)]))
         return self.builder.call(made, [vector])
 
     def _masked(self, access: str, result: ir.Type, kind: ir.Type, arguments: list[Any]) -> Any:

@@ -81,7 +81,7 @@ class Expression:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Literal(Expression):
-    """A number; with several lanes, the same in each."""
+    """A number; with several lanes, the same in each, or a tuple of the lanes' numbers."""
 
     value: Any
     type: Type
