@@ -46,7 +46,7 @@ _ATTRIBUTES = 256  # bytes, more than any system's pthread_attr_t
 # a thread must take these itself, for faulthandler and for the system to see where it went wrong
 _SYNCHRONOUS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "SIGSYS")
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal's handler may compute between two lines that hold it
 _team: Team | None = None
 _closing = False
 
@@ -203,7 +203,7 @@ def _before_fork() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock, _team
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _team = None
 
 
