@@ -1,0 +1,201 @@
+"""Lowerings of convolutions of one and two spatial dimensions and of both their gradients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from fakel.compiler.kernels.convolution_blocks import (
+    Correlation,
+    correlate,
+    frame_images,
+    pack_bias,
+    pack_weights,
+)
+from fakel.compiler.kernels.convolution_layout import (
+    FLOATS,
+    Axis,
+    four_dimensional,
+    moved,
+    two_dimensional,
+)
+from fakel.compiler.lowering import Access, lowers
+from fakel.graph import Node
+
+# Fewer multiplications than this are not worth waking other threads.
+SMALL = 1 << 17
+
+
+def _supported(*accesses: Access | None) -> bool:
+    """Whether these are floating-point tensors of one dtype, none of them empty, with one or two
+    spatial dimensions (the first one tells).
+    """
+    first = accesses[0]
+    assert first is not None
+    return (
+        first.dtype.name in FLOATS
+        and len(first.shape) in (3, 4)
+        and all(a is None or (a.dtype is first.dtype and a.count > 0) for a in accesses)
+    )
+
+
+@lowers("convolution")
+def convolution(plan: Any, node: Node) -> bool:
+    """output[n, o, y, x] = bias[o] + Σ weight[o, c, i, j] · input[n, c, y·stride + i·dilation, …]"""
+    source, weight, bias = _inputs(plan, node)
+    if not _supported(source, weight, bias) or math.prod(node.shape) == 0:
+        return False
+    geometry = node.parameters["geometry"]
+    result = four_dimensional(plan.result(node))
+    source, weight = four_dimensional(source), four_dimensional(weight)
+    axes = [
+        Axis(outputs, taps, -p, s, d)
+        for outputs, taps, s, p, d in zip(
+            result.shape[2:],
+            weight.shape[2:],
+            two_dimensional(geometry.stride, 1),
+            two_dimensional(geometry.padding, 0),
+            two_dimensional(geometry.dilation, 1),
+            strict=True,
+        )
+    ]
+    outputs = weight.shape[0] // geometry.groups
+    o, c, y, x = weight.strides
+    strides = (outputs * o, o, c, y, x)
+    add_correlation(plan, source, (weight, strides), bias, result, axes, geometry.groups)
+    return True
+
+
+@lowers("convolution_transposed")
+def convolution_transposed(plan: Any, node: Node) -> bool:
+    """The transpose of `convolution`: for each residue of the stride, a correlation of its own with
+    the taps that meet it.
+    """
+    source, weight, bias = _inputs(plan, node)
+    if not _supported(source, weight, bias) or math.prod(node.shape) == 0:
+        return False
+    geometry = node.parameters["geometry"]
+    result = four_dimensional(plan.result(node))
+    source, weight = four_dimensional(source), four_dimensional(weight)
+    inputs = weight.shape[0] // geometry.groups
+    o, c, _, _ = weight.strides
+    ways = [
+        _residues(size, taps, s, p, d)
+        for size, taps, s, p, d in zip(
+            result.shape[2:],
+            weight.shape[2:],
+            two_dimensional(geometry.stride, 1),
+            two_dimensional(geometry.padding, 0),
+            two_dimensional(geometry.dilation, 1),
+            strict=True,
+        )
+    ]
+    steps = two_dimensional(geometry.stride, 1)
+    rs = result.strides
+    for first_row, vertical, tap_row, row_step in ways[0]:
+        for first_column, horizontal, tap_column, column_step in ways[1]:
+            ys, xs = weight.strides[2:]
+            part = moved(weight, tap_row * ys + tap_column * xs)
+            strides = (inputs * o, c, o, row_step * ys, column_step * xs)
+            place = replace(
+                moved(result, first_row * rs[2] + first_column * rs[3]),
+                shape=(*result.shape[:2], vertical.outputs, horizontal.outputs),
+                strides=(*rs[:2], steps[0] * rs[2], steps[1] * rs[3]),
+            )
+            axes = [vertical, horizontal]
+            add_correlation(plan, source, (part, strides), bias, place, axes, geometry.groups)
+    return True
+
+
+def _residues(
+    size: int, taps: int, stride: int, padding: int, dilation: int
+) -> list[tuple[int, Axis, int, int]]:
+    """For each residue of the stride: the first element of the result that has it, its elements as
+    the outputs of a correlation, and the first tap and the step of taps that this correlation has.
+    """
+    common = math.gcd(stride, dilation)
+    tap_step = stride // common
+    result = []
+    for first in range(min(stride, size)):
+        position = first + padding
+        outputs = -(-(size - first) // stride)
+        meeting = [t for t in range(min(tap_step, taps)) if (position - t * dilation) % stride == 0]
+        if not meeting:
+            result.append((first, Axis(outputs, 0, 0, 1, 1), 0, 1))
+            continue
+        count = -(-(taps - meeting[0]) // tap_step)
+        reach = (count - 1) * (dilation // common)
+        start = (position - meeting[0] * dilation) // stride - reach
+        # the taps are met in the reverse order
+        last = meeting[0] + (count - 1) * tap_step
+        axis = Axis(outputs, count, start, 1, dilation // common)
+        result.append((first, axis, last, -tap_step))
+    return result
+
+
+def add_correlation(
+    plan: Any,
+    source: Access,
+    weight: tuple[Access, tuple[int, int, int, int, int]],
+    bias: Access | None,
+    result: Access,
+    axes: list[Axis],
+    groups: int,
+) -> None:
+    """Adds the calls that correlate images with a weight.
+
+    Args:
+        source: (batch, channels, height, width).
+        weight: the access, which begins at the first tap, and the strides of groups, output channels
+            and input channels within a group, rows and columns of taps.
+        result: (batch, channels, rows, columns), with any strides.
+    """
+    spec = Correlation(
+        scalar=source.scalar,
+        batch=source.shape[0],
+        groups=groups,
+        inputs=source.shape[1] // groups,
+        outputs=result.shape[1] // groups,
+        vertical=axes[0],
+        horizontal=axes[1],
+        size=source.shape[2:],  # type: ignore[arg-type]
+        strides=source.strides,  # type: ignore[arg-type]
+        result_strides=result.strides,  # type: ignore[arg-type]
+        has_bias=bias is not None,
+    )
+    tile = spec.tile
+    parallel = result.count * spec.terms > SMALL
+    tiles = groups * tile.count(spec.outputs) * tile.channels
+    packed = plan.scratch(max(tiles * spec.terms, 1), source.dtype)
+    plan.call(
+        pack_weights(spec, tile, weight[1]), [weight[0], packed], writes=[packed],
+        parallel=tiles * spec.terms > 1 << 14,
+    )  # fmt: skip
+    arguments = [source, packed]
+    if bias is not None:
+        packed_bias = plan.scratch(tiles, source.dtype)
+        kernel = pack_bias(spec, tile, bias.strides[0])
+        plan.call(kernel, [bias, packed_bias], writes=[packed_bias], parallel=False)
+        arguments.append(packed_bias)
+    arguments.append(result)
+    writes = [result]
+    if spec.frames_of_its_own:
+        # a thread uses the part of the first block it computes
+        frames = plan.scratch(spec.blocks * spec.images * spec.framed_strides[0], source.dtype)
+        arguments.append(frames)
+        writes.append(frames)
+    elif spec.framed:
+        frames = plan.scratch(spec.batch * spec.framed_strides[0], source.dtype)
+        plan.call(frame_images(spec), [source, frames], writes=[frames], parallel=parallel)
+        arguments[0] = frames
+    else:
+        arguments[0] = moved(
+            source, axes[0].start * source.strides[2] + axes[1].start * source.strides[3]
+        )
+    plan.call(correlate(spec, tile), arguments, writes=writes, parallel=parallel)
+
+
+def _inputs(plan: Any, node: Node) -> tuple[Access, Access, Access | None]:
+    source, weight, bias = (None if i is None else plan.read(i) for i in node.inputs)
+    return source, weight, bias
