@@ -45,13 +45,12 @@ def run(
 
     def deliver(edge: Any, grad: Tensor) -> None:
         if isinstance(edge, Tensor):
-            key = id(edge)
-            known = leaves.get(key)
-            leaves[key] = (edge, grad if known is None else known[1] + grad)
+            known = leaves.get(id(edge))
+            leaves[id(edge)] = (edge, _added(None if known is None else known[1], grad))
             return
         node, index = edge
         buffer = buffers.setdefault(node, [None] * len(node.outputs))
-        buffer[index] = grad if buffer[index] is None else buffer[index] + grad  # type: ignore[operator]
+        buffer[index] = _added(buffer[index], grad)
 
     with set_grad_enabled(create_graph):
         for edge, grad in roots:
@@ -84,6 +83,10 @@ def run(
         for leaf, grad in leaves.values():
             _finish_leaf(leaf, grad, wanted, captured, accumulate, create_graph)
     return captured
+
+
+def _added(known: Tensor | None, grad: Tensor) -> Tensor:
+    return grad if known is None else known + grad  # type: ignore[operator]
 
 
 def _key(edge: Any) -> Any:

@@ -36,7 +36,7 @@ def _numerical(
     """The Jacobian of one output with respect to one input by central differences; a complex number
     counts as its real and imaginary part. Rows are elements of the input.
     """
-    memory = source._alias().numpy().reshape(-1) if source._strides is None else None  # type: ignore[attr-defined]
+    memory = source._alias().numpy().reshape(-1) if source._strides is None else None
     if memory is None:
         raise ValueError("gradcheck expects contiguous inputs")
     rows = []
