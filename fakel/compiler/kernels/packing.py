@@ -1,0 +1,188 @@
+"""Packing: copies a matrix into strips that lie in the order in which products read them.
+
+A strip holds ``width`` neighbours along one dimension (the extent) for every index of the other one
+(the depth), so that a product walks through it from start to end: strips[strip][depth][width]. The
+last strip has its own width; what exceeds the matrix there is zero.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fakel.compiler import target
+from fakel.compiler.loop_ir import (
+    Buffer,
+    Builder,
+    Expression,
+    Kernel,
+    Type,
+    binary,
+    literal,
+    shuffle,
+)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What is packed: strides in elements, sizes of the matrix, widths of the strips."""
+
+    scalar: str
+    batch: int
+    extent: int
+    depth: int
+    batch_stride: int
+    extent_stride: int
+    depth_stride: int
+    width: int
+    last_width: int
+
+    @property
+    def strips(self) -> int:
+        """The number of strips of one matrix."""
+        return -(-self.extent // self.width)
+
+    @property
+    def count(self) -> int:
+        """Elements of one packed matrix."""
+        return ((self.strips - 1) * self.width + self.last_width) * self.depth
+
+
+def packing_kernel(packing: Packing) -> Kernel:
+    """A kernel ``pack(source, packed)``; threads share the strips."""
+    return _kernel(packing, target.lanes(packing.scalar))
+
+
+@functools.lru_cache(maxsize=256)
+def _kernel(packing: Packing, lanes: int) -> Kernel:
+    build = Builder("pack")
+    source, packed = build.buffer("source", packing.scalar), build.buffer("packed", packing.scalar)
+    strips = packing.strips
+    if packing.extent_stride == 1:
+        copy: Callable[..., None] = _copy_rows
+    elif packing.depth_stride == 1:
+        copy = _transpose_blocks
+    else:
+        copy = _copy_elements
+    with build.share(packing.batch * strips, "unit") as unit:
+        number = build.let(unit // strips, "matrix") if packing.batch > 1 else literal(0, "i64")
+        strip = build.let(unit % strips, "strip") if packing.batch > 1 else unit
+        first = strip * packing.width
+        origin = build.let(number * packing.batch_stride + first * packing.extent_stride, "origin")
+        place = build.let(number * packing.count + first * packing.depth, "place")
+        rest = packing.extent - (strips - 1) * packing.width
+        whole = (packing.width, packing.width)
+        last = (rest, packing.last_width)
+        write = functools.partial(copy, build, packing, lanes, source, packed, origin, place)
+        if whole == last:
+            write(*whole)
+        elif strips == 1:
+            write(*last)
+        else:
+            with build.when(binary("<", strip, strips - 1)):
+                write(*whole)
+            with build.otherwise():
+                write(*last)
+    return build.kernel
+
+
+def _copy_rows(
+    build: Builder,
+    packing: Packing,
+    lanes: int,
+    source: Buffer,
+    packed: Buffer,
+    origin: Expression,
+    place: Expression,
+    present: int,
+    width: int,
+) -> None:
+    """Neighbours along the extent lie side by side already."""
+    with build.loop(packing.depth, name="p") as p:
+        start = build.let(origin + p * packing.depth_stride, "from")
+        to = build.let(place + p * width, "to")
+        for offset in range(0, width, lanes):
+            value = _part(build, source, start + offset, lanes, present - offset)
+            build.store(packed, to + offset, value, active=width - offset)
+
+
+def _part(
+    build: Builder, source: Buffer, index: Expression, lanes: int, present: int
+) -> Expression:
+    if present <= 0:
+        return literal(0, Type(source.scalar, lanes))
+    return build.load(source, index, lanes, active=present)
+
+
+def _transpose_blocks(
+    build: Builder,
+    packing: Packing,
+    lanes: int,
+    source: Buffer,
+    packed: Buffer,
+    origin: Expression,
+    place: Expression,
+    present: int,
+    width: int,
+) -> None:
+    """Neighbours along the depth lie side by side: square blocks are transposed in registers."""
+    whole = packing.depth // lanes * lanes
+
+    def block(p: Expression, depth: int) -> None:
+        for offset in range(0, width, lanes):
+            rows = [
+                build.let(
+                    build.load(source, origin + (p + j * packing.extent_stride), lanes, depth)
+                )
+                if j < present
+                else literal(0, Type(source.scalar, lanes))
+                for j in range(offset, offset + lanes)
+            ]
+            for i, column in enumerate(transposed(build, rows)[:depth]):
+                build.store(
+                    packed, place + (p * width + (i * width + offset)), column, width - offset
+                )
+
+    if whole:
+        with build.loop(whole, step=lanes, name="p") as p:
+            block(p, lanes)
+    if whole < packing.depth:
+        block(literal(whole, "i64"), packing.depth - whole)
+
+
+def transposed(build: Builder, rows: list[Expression]) -> list[Expression]:
+    """The columns of a square block, given its rows as vectors: swaps ever larger blocks."""
+    count = len(rows)
+    values = list(rows)
+    distance = 1
+    while distance < count:
+        for i in (i for i in range(count) if not i & distance):
+            upper, lower = values[i], values[i + distance]
+            first = [j if not j & distance else count + j - distance for j in range(count)]
+            second = [j + distance if not j & distance else count + j for j in range(count)]
+            values[i] = build.let(shuffle(upper, lower, first))
+            values[i + distance] = build.let(shuffle(upper, lower, second))
+        distance *= 2
+    return values
+
+
+def _copy_elements(
+    build: Builder,
+    packing: Packing,
+    lanes: int,
+    source: Buffer,
+    packed: Buffer,
+    origin: Expression,
+    place: Expression,
+    present: int,
+    width: int,
+) -> None:
+    """Neither dimension lies side by side: one by one."""
+    with build.loop(packing.depth, name="p") as p:
+        with build.loop(present, name="j") as j:
+            index = origin + p * packing.depth_stride + j * packing.extent_stride
+            build.store(packed, place + p * width + j, build.load(source, index))
+        if present < width:
+            with build.loop(width, present, name="j") as j:
+                build.store(packed, place + p * width + j, literal(0.0, packing.scalar))
