@@ -30,40 +30,52 @@ ROOT = Path(__file__).parents[2]
 BOTH = PARALLEL | ORDERED
 
 
-def random_program(generator, count, rows):
-    """A program whose every row reads what the one before wrote, and its buffers."""
-    x, y = (generator.integers(0, 1000, count) for _ in range(2))
-    kinds = generator.choice(["forth", "back", "total"], rows)
-    parts = {
-        "forth": (mix, (x, y), BOTH),
-        "back": (mix, (y, x), BOTH),
-        "total": (total, (y, x, count), ORDERED),
-    }
-    return Program(*(parts[kind] for kind in kinds)), kinds, x, y
+class RandomProgram:
+    """Rows that read and write a few buffers, ordered only where one needs what another did.
 
+    Rows that only take time, on one thread or another, pull the threads apart.
+    """
 
-def expected(kinds, x, y):
-    """What the rows of a random program mean."""
-    x, y = x.copy(), y.copy()
-    for kind in kinds:
-        if kind == "forth":
-            y = 3 * x + np.roll(x, -1)
-        elif kind == "back":
-            x = 3 * y + np.roll(y, -1)
-        else:
-            x[:1] += y.sum()  # arrays wrap around as the kernels do
-    return x, y
+    def __init__(self, generator, threads, rows):
+        self.buffers = generator.integers(0, 1000, (6, threads))
+        self.meaning, table = [], []
+        read, written = set(), set()  # since the last row that was ordered
+        for kind in generator.choice([mix, total, delay], rows):
+            if kind is delay:
+                late, flags = generator.integers(threads), generator.choice([0, PARALLEL])
+                table.append((delay, (late, generator.integers(20000)), flags))
+                continue
+            source, target = map(int, generator.choice(len(self.buffers), 2, replace=False))
+            flags = PARALLEL if kind is mix else 0
+            if target in read | written or source in written:
+                flags |= ORDERED
+                read, written = set(), set()
+            read.add(source)
+            written.add(target)
+            x, y = self.buffers[source], self.buffers[target]
+            table.append((kind, (x, y, threads)[: 2 if kind is mix else 3], flags))
+            self.meaning.append((kind, source, target))
+        self.program = Program(*table)
+
+    def is_right(self):
+        """Runs it, and says whether the buffers are what the rows mean one after another."""
+        wanted = self.buffers.copy()
+        for kind, source, target in self.meaning:
+            if kind is mix:
+                wanted[target] = 3 * wanted[source] + np.roll(wanted[source], -1)
+            else:
+                wanted[target, :1] += wanted[source].sum()  # an array wraps around as kernels do
+        return self.program.run() == 0 and np.array_equal(self.buffers, wanted)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_rows_see_what_earlier_rows_wrote(threads, count):
     threads(count)
     generator = np.random.default_rng(count)
-    for rows in [1, 2, 3, 7] * 10 + [300] * 10:
-        program, kinds, x, y = random_program(generator, count, rows)
-        wanted = expected(kinds, x, y)
-        assert program.run() == 0
-        np.testing.assert_array_equal((x, y), wanted)
+    for rows in [1, 2, 3, 7, 20] * 20 + [300] * 5:
+        program = RandomProgram(generator, count, rows)
+        for _ in range(3):
+            assert program.is_right()
 
 
 @pytest.mark.parametrize("late", [0, 1])
@@ -73,9 +85,10 @@ def test_a_late_thread_is_waited_for(threads, late):
     wait = (delay, (late, 2_000_000), BOTH)  # longer than a thread watches before it sleeps
     program = Program(wait, (mix, (x, y), PARALLEL), wait, (mix, (y, x), BOTH), wait)
     for _ in range(3):
-        wanted = expected(["forth", "back"], x, y)
+        wanted = 3 * x + x[::-1]
         assert program.run() == 0
-        np.testing.assert_array_equal((x, y), wanted)
+        np.testing.assert_array_equal(y, wanted)
+        np.testing.assert_array_equal(x, 3 * wanted + wanted[::-1])
         time.sleep(0.002)  # and the worker falls asleep between programs
 
 
@@ -83,14 +96,33 @@ def test_a_barrier_between_serial_rows_holds_for_later_rows(threads):
     threads(2)
     slots, x, y = np.zeros(2, np.int64), np.array([1, 2]), np.zeros(2, np.int64)
     program = Program(
-        (delay, (0, 300_000), 0),
+        (delay, (0, 5_000_000), 0),
         (total, (np.array([10, 20]), x, 2), 0),
         (count_up, (slots,), ORDERED),  # needs no barrier itself, but the row after relies on it
         (mix, (x, y), PARALLEL),
     )
-    assert program.run() == 0
-    np.testing.assert_array_equal(y, [3 * 31 + 2, 3 * 2 + 31])
-    np.testing.assert_array_equal(slots, [1, 0])
+    for run in range(1, 4):
+        assert program.run() == 0
+        np.testing.assert_array_equal(x, [1 + 30 * run, 2])
+        np.testing.assert_array_equal(y, 3 * x + x[::-1])
+        np.testing.assert_array_equal(slots, [run, 0])
+
+
+def test_a_serial_row_waits_for_parallel_rows_before_the_last(threads):
+    threads(2)
+    slots, x, y = np.zeros(2, np.int64), np.array([1, 2]), np.zeros(2, np.int64)
+    program = Program(
+        (delay, (1, 5_000_000), PARALLEL),
+        (mix, (x, y), PARALLEL),
+        (count_up, (slots,), 0),
+        (total, (y, x, 2), ORDERED),
+    )
+    for _ in range(3):
+        wanted = 3 * x + x[::-1]
+        x_wanted = [x[0] + wanted.sum(), x[1]]
+        assert program.run() == 0
+        np.testing.assert_array_equal(y, wanted)
+        np.testing.assert_array_equal(x, x_wanted)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -145,21 +177,18 @@ def test_tables_of_another_kind_are_refused(table, rows):
 def test_python_threads_take_turns(threads):
     threads(2)
     generator = np.random.default_rng(0)
-    programs = [random_program(generator, 2, 50) for _ in range(4)]
-    wrong = []
+    programs = [RandomProgram(generator, 2, 50) for _ in range(4)]
+    right = []
 
-    def run(program, kinds, x, y):
-        for _ in range(30):
-            wanted = expected(kinds, x, y)
-            if program.run() or not np.array_equal((x, y), wanted):
-                wrong.append(kinds)
+    def run(program):
+        right.extend(program.is_right() for _ in range(30))
 
-    running = [threading.Thread(target=run, args=arguments) for arguments in programs]
+    running = [threading.Thread(target=run, args=[program]) for program in programs]
     for thread in running:
         thread.start()
     for thread in running:
         thread.join()
-    assert not wrong
+    assert right == [True] * 120
 
 
 def test_the_number_of_threads_may_change(threads):
