@@ -68,6 +68,21 @@ _FAMILIES = (
     "upsample",
     "grid_sample",
     "vision",
+    "linalg_triangular",
+    "linalg_lu",
+    "linalg_ldl",
+    "linalg_solve",
+    "linalg_cholesky",
+    "linalg_qr",
+    "linalg_eigen",
+    "linalg_svd",
+    "linalg_norm",
+    "linalg_product",
+    "fourier",
+    "short_time_fourier",
+    "distances",
+    "gradient_estimate",
+    "positions",
 )
 for _family in _FAMILIES:
     if importlib.util.find_spec(f"fakel.ops.{_family}") is not None:

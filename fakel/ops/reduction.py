@@ -280,6 +280,8 @@ def logsumexp(input, dim, keepdim=False):
     )
 
 
+FUNCTIONS["special"]["logsumexp"] = logsumexp
+
 # -------------------------------------------------------------------- norms
 
 

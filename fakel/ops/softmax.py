@@ -6,7 +6,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.convolution import scalar_name
-from fakel.ops.declare import gradient, operator, primitive, wrap_dim
+from fakel.ops.declare import FUNCTIONS, gradient, operator, primitive, wrap_dim
 
 
 def _exponentials(input, dim):
@@ -97,6 +97,9 @@ def softmax(input, dim, dtype=None):
 def log_softmax(input, dim, dtype=None):
     """`log(softmax(x))` over a dimension, without loss of precision."""
     return _over_dimension(_log_softmax, "log_softmax", input, dim, dtype)
+
+
+FUNCTIONS["special"].update(softmax=softmax, log_softmax=log_softmax)
 
 
 @operator(method=False, out=False, namespace="nn.functional")

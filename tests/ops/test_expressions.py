@@ -40,6 +40,15 @@ def outcome(module, setup: str, expression: str):
     return shown, given
 
 
+@pytest.fixture(autouse=True)
+def every_warning(torch):
+    """PyTorch gives some warnings once only, unless told otherwise."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
+
+
 @pytest.mark.parametrize(("setup", "expression"), list(cases()))
 def test_an_expression_gives_what_pytorch_gives(torch, setup, expression):
     assert outcome(package, setup, expression) == outcome(torch, setup, expression)
