@@ -20,6 +20,7 @@ from fakel.compiler.kernels.convolution_layout import (
     moved,
     two_dimensional,
 )
+from fakel.compiler.kernels.convolution_weights import WeightGradient, join_parts, sum_parts
 from fakel.compiler.lowering import Access, lowers
 from fakel.graph import Node
 
@@ -105,6 +106,58 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
             )
             axes = [vertical, horizontal]
             add_correlation(plan, source, (part, strides), bias, place, axes, geometry.groups)
+    return True
+
+
+@lowers("convolution_weight_gradient")
+def convolution_weight_gradient(plan: Any, node: Node) -> bool:
+    """weight[o, c, i, j] = Σ output_gradient[n, o, y, x] · input[n, c, y·stride + i·dilation, …]"""
+    source, output_gradient = (plan.read(each) for each in node.inputs)
+    if not _supported(source, output_gradient) or math.prod(node.shape) == 0:
+        return False
+    geometry = node.parameters["geometry"]
+    result = four_dimensional(plan.result(node))
+    source, output_gradient = four_dimensional(source), four_dimensional(output_gradient)
+    vertical, horizontal = (
+        Axis(outputs, taps, -p, s, d)
+        for outputs, taps, s, p, d in zip(
+            output_gradient.shape[2:],
+            result.shape[2:],
+            two_dimensional(geometry.stride, 1),
+            two_dimensional(geometry.padding, 0),
+            two_dimensional(geometry.dilation, 1),
+            strict=True,
+        )
+    )
+    spec = WeightGradient(
+        scalar=source.scalar,
+        batch=source.shape[0],
+        groups=geometry.groups,
+        inputs=result.shape[1],
+        outputs=result.shape[0] // geometry.groups,
+        vertical=vertical,
+        horizontal=horizontal,
+        size=source.shape[2:],
+        strides=source.strides,
+        gradient_strides=output_gradient.strides,
+    )
+    sums = plan.scratch(spec.units * spec.sum_elements, source.dtype)
+    # a thread uses the part of the first unit it computes
+    packed = plan.scratch(spec.units * spec.packed_elements, source.dtype)
+    arguments, writes = [source, output_gradient, sums, packed], [sums, packed]
+    if spec.framed:
+        frames = plan.scratch(spec.units * spec.frames_elements, source.dtype)
+        arguments.append(frames)
+        writes.append(frames)
+    else:
+        steps = source.strides[2:]
+        arguments[0] = moved(source, vertical.start * steps[0] + horizontal.start * steps[1])
+    parallel = result.count * output_gradient.shape[0] * spec.positions > SMALL
+    plan.call(sum_parts(spec), arguments, writes=writes, parallel=parallel)
+    plan.call(
+        join_parts(spec, result.strides), [sums, result], writes=[result],
+        parallel=spec.parts * result.count > 1 << 14,
+    )  # fmt: skip
     return True
 
 
