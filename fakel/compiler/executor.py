@@ -14,9 +14,12 @@ from fakel.interpreter import Interpreter
 # programs and structures that are remembered
 _PROGRAMS = 128
 _STRUCTURES = 4096
-# what compiling a kernel costs, in the interpreter's work units (about a nanosecond)
+# what compiling one kind of node costs, in the interpreter's work units (about a nanosecond each)
 _COMPILING = 20_000_000
 _NODE, _ELEMENT = 5_000, 1
+# a program with so many nodes is a step of some loop and compiled at its second sight, unless it has
+# so many kinds of nodes that compiling takes long
+_STEP_NODES, _STEP_KINDS = 12, 300
 
 EXECUTORS = ("auto", "compiler", "interpreter")
 
@@ -54,7 +57,12 @@ class Compiler:
             self.interpreter.run(program)
             return
         self.programs.move_to_end(key)
-        native.run(program, leaves)
+        try:
+            native.run(program, leaves)
+        except Exception:
+            # nothing that anybody sees was written: the interpreter raises at the node itself
+            self.interpreter.run(program)
+            return
         for node in program:
             node.inputs = ()
         program.clear()
@@ -68,8 +76,11 @@ class Compiler:
             return True
         if count < 2:
             return False
+        kinds = len({(node.operator, tuple(node.shape), node.dtype) for node in program})
+        if len(program) >= _STEP_NODES and kinds <= _STEP_KINDS:
+            return True
         work = len(program) * _NODE + sum(_ELEMENT * _elements(node) for node in program)
-        return count * work > len(program) * _COMPILING // 20
+        return count * work > kinds * _COMPILING
 
     @staticmethod
     def _compile(program: list[Node], leaves: list[Node]) -> Any:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fakel.compiler.loop_ir import Cast, Expression, Type, binary, call, fma, literal, select
+from fakel.compiler.loop_ir import Cast, Expression, Type, binary, call, cast, fma, literal, select
 
-_F32, _I32 = Type("f32"), Type("i32")
+_F32 = Type("f32")
 
 
 def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
@@ -23,16 +23,16 @@ def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
 
 
 def _as_float(bits: Expression) -> Expression:
-    return Cast(bits, _F32, bits=True)
+    return Cast(bits, Type("f32", bits.type.lanes), bits=True)
 
 
 def _as_bits(x: Expression) -> Expression:
-    return Cast(x, _I32, bits=True)
+    return Cast(x, Type("i32", x.type.lanes), bits=True)
 
 
 def _power_of_two(n: Expression) -> Expression:
     """2**n for an integral float from -126 to 127."""
-    return _as_float((Cast(n, _I32) + 127) * (1 << 23))
+    return _as_float((cast(n, "i32") + 127) * (1 << 23))
 
 
 def exp(x: Expression) -> Expression:
@@ -67,7 +67,7 @@ def log(x: Expression) -> Expression:
     tiny = binary("<", x, 1.17549435e-38)
     scaled = select(tiny, x * 8388608.0, x)
     bits = _as_bits(scaled)
-    exponent = Cast(binary(">>", bits, 23) - 126, _F32)
+    exponent = cast(binary(">>", bits, 23) - 126, "f32")
     exponent = exponent - select(tiny, literal(23.0, _F32), 0.0)
     mantissa = _as_float(binary("|", binary("&", bits, 0x007FFFFF), 0x3F000000))
     small = binary("<", mantissa, 0.707106781186547524)

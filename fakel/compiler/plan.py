@@ -229,7 +229,9 @@ class Plan:
     def groups(self) -> list[tuple[int, int]]:
         """For each step, the first and last step that may run at the same time as it."""
         starts = [i for i, wait in enumerate(self.barriers()) if wait or not i]
-        result = []
+        result: list[tuple[int, int]] = []
+        if not starts:
+            return result
         for start, stop in zip(starts, [*starts[1:], len(self.steps)], strict=True):
             result += [(start, stop - 1)] * (stop - start)
         return result

@@ -95,6 +95,8 @@ def flush() -> None:
         recorder.backward_pending = False
         program = _living(nodes)
         del nodes
+        if not program:
+            return
         try:
             recorder.executor.run(program)
         except Exception as error:
