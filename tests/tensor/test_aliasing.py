@@ -151,7 +151,7 @@ def start() -> np.ndarray:
     return np.arange(np.prod(SHAPE), dtype=np.float64).reshape(SHAPE)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(programs())
 def test_views_and_writes_give_what_numpy_gives(steps):
     expected = run(steps, start(), _apply_numpy)
