@@ -148,7 +148,7 @@ class _Emitter:
             self.block(loop.body)
 
     @contextmanager
-    def _loop(self, start: Any, stop: Any, step: int, unroll: bool) -> Any:
+    def _loop(self, start: Any, stop: Any, step: int, unroll: bool | None) -> Any:
         b = self.builder
         before = b.block
         head, body = b.append_basic_block("for"), b.append_basic_block("do")
@@ -163,17 +163,18 @@ class _Emitter:
         following = b.add(index, ir.Constant(_INDEX, step), flags=["nsw"])
         index.add_incoming(following, b.block)
         back = b.branch(head)
-        if unroll:
-            back.set_metadata("llvm.loop", self._unroll_metadata())
+        if unroll is not None:
+            back.set_metadata("llvm.loop", self._unroll_metadata("full" if unroll else "disable"))
         b.position_at_end(after)
 
-    def _unroll_metadata(self) -> Any:
-        full = self.module.add_metadata([ir.MetaDataString(self.module, "llvm.loop.unroll.full")])
-        # a loop's own node must be distinct: its first operand is the node itself in textual IR; an
-        # unnamed one works as long as it is not shared, so it carries a fresh number
+    def _unroll_metadata(self, choice: str) -> Any:
+        wish = self.module.add_metadata([ir.MetaDataString(self.module, f"llvm.loop.unroll.{choice}")])
+        # a loop's own node is not shared with other loops: a number makes it, and then it refers to
+        # itself, which is how LLVM knows that it belongs to a loop
         number = ir.Constant(ir.IntType(32), len(self.module.metadata))
-        mark = self.module.add_metadata([ir.MetaDataString(self.module, "fakel.loop"), number])
-        return self.module.add_metadata([mark, full])
+        node = self.module.add_metadata([number, wish])
+        node.operands = (node, wish)
+        return node
 
     def if_(self, statement: loop_ir.If) -> None:
         condition = self.value(statement.condition)

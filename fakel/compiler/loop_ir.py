@@ -185,14 +185,16 @@ class Statement:
 
 @dataclass(eq=False)
 class For(Statement):
-    """The body for each index from start up to stop; ``unroll`` asks LLVM to unroll it fully."""
+    """The body for each index from start up to stop. ``unroll`` asks LLVM to unroll it fully, or
+    (False) not at all; by default LLVM decides.
+    """
 
     index: Variable
     start: Expression
     stop: Expression
     step: int
     body: list[Statement]
-    unroll: bool = False
+    unroll: bool | None = None
 
 
 @dataclass(eq=False)
@@ -290,7 +292,7 @@ def _write(body: list[Statement], lines: list[str], depth: int) -> None:
     for statement in body:
         match statement:
             case For(index, start, stop, step, inner, unroll):
-                suffix = " unrolled" if unroll else ""
+                suffix = {None: "", True: " unrolled", False: " rolled"}[unroll]
                 lines.append(
                     f"{margin}for {index} in {_bare(start)}..{_bare(stop)} step {step}{suffix}"
                 )
@@ -446,7 +448,7 @@ class Builder:
 
     @contextlib.contextmanager
     def loop(
-        self, stop: Any, start: Any = 0, step: int = 1, name: str = "i", unroll: bool = False
+        self, stop: Any, start: Any = 0, step: int = 1, name: str = "i", unroll: bool | None = None
     ) -> Iterator[Variable]:
         """A loop over an index."""
         index = Variable(self._fresh(name), Type(INDEX))

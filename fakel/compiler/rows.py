@@ -1,0 +1,410 @@
+"""Kernels that work row by row: reductions, softmax, normalisations.
+
+A row is what is reduced to one value; the other dimensions are kept. The vector's lanes lie along the
+row where its elements are neighbours ("along"), else across neighbouring rows, one row a lane
+("across"). A kernel is written once for both::
+
+    rows = Rows("scale_rows", shape, (1,), [("x", x, x.strides), ("out", out, out.strides)])
+
+    def row():
+        (total,) = rows.fold([(SUM, "f32")], lambda: [rows.at(0)])
+        rows.walk(lambda: rows.put(1, rows.at(0) / total))
+
+    rows.run(row, parallel=True)
+    plan.call(rows.kernel, rows.accesses, writes=[out], parallel=True)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fakel.compiler import target
+from fakel.compiler.loop_ir import (
+    INDEX,
+    Builder,
+    Expression,
+    Kernel,
+    Type,
+    binary,
+    call,
+    cast,
+    literal,
+    select,
+)
+from fakel.compiler.lowering import Access
+from fakel.compiler.nests import merged
+
+# float32 terms that one lane adds up before the sum goes on in float64
+_BLOCK = 512
+# kept dimensions are walked as one when the outermost is too small to be shared out evenly
+_EVEN = 64
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A way to make one value of many: how two combine, how lanes do, and what nothing gives."""
+
+    combine: Callable[[Any, Any], Expression]
+    lanes: str
+    floats: float
+    integers: int = 0
+
+
+def _larger(a: Expression, b: Expression) -> Expression:
+    return select(binary(">", a, b), a, b)
+
+
+SUM = Fold(lambda a, b: a + b, "reduce_add", 0.0)
+# of the numbers among the elements; NaN may be passed over
+LARGEST = Fold(_larger, "reduce_max", -math.inf)
+MAXIMUM = Fold(lambda a, b: call("maximum", a, b), "reduce_maximum", -math.inf)
+MINIMUM = Fold(lambda a, b: call("minimum", a, b), "reduce_minimum", math.inf)
+INTEGER_MAXIMUM = Fold(lambda a, b: call("max", a, b), "reduce_max", 0, -(2**63))
+INTEGER_MINIMUM = Fold(lambda a, b: call("min", a, b), "reduce_min", 0, 2**63 - 1)
+EVERY = Fold(lambda a, b: binary("&", a, b), "reduce_and", 0, 1)
+SOME = Fold(lambda a, b: binary("|", a, b), "reduce_or", 0, 0)
+
+
+def _identity(fold: Fold, scalar: str) -> float:
+    if scalar in ("f32", "f64"):
+        return fold.floats
+    bits = {"u8": 8, "i8": 8, "i16": 16, "i32": 32, "i64": 64}[scalar]
+    return max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, fold.integers))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """``count`` indices from ``start`` on, in steps, each step of some lanes."""
+
+    start: Any
+    count: int
+    lanes: int
+    step: int
+
+
+def _pieces(count: int, widest: int, width: int, start: Any = 0) -> list[_Piece]:
+    """``count`` indices as whole vectors of ``widest`` lanes, then narrower ones, then what is left."""
+    if widest == 1:
+        return [_Piece(start, count, 1, 1)]
+    result = []
+    position = 0
+    lanes = widest
+    while lanes >= width:
+        whole = (count - position) // lanes * lanes
+        if whole:
+            result.append(_Piece(start + position, whole, lanes, lanes))
+            position += whole
+        lanes //= 2
+    if count > position:
+        rest = count - position
+        result.append(_Piece(start + position, rest, rest, rest))
+    return result
+
+
+class Rows:
+    """Builds a kernel over the rows of a tensor.
+
+    Args:
+        name: the kernel's.
+        shape: the sizes of all dimensions.
+        dims: the dimensions that make up a row.
+        operands: for each, a name, where it lies, and its strides over ``shape``: 0 along the row for
+            what a row has one of.
+        scalar: the element type in which most is computed.
+        vectors: how many registers wide the widest vectors are.
+        ordered: whether a row's elements must stay in order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dims: Sequence[int],
+        operands: Sequence[tuple[str, Access, Sequence[int]]],
+        scalar: str = "f32",
+        vectors: int = 4,
+        ordered: bool = False,
+    ) -> None:
+        self.build = Builder(name)
+        self.accesses = [access for _, access, _ in operands]
+        self.buffers = [self.build.buffer(label, access.scalar) for label, access, _ in operands]
+        strides = [tuple(steps) for _, _, steps in operands]
+        reduced = [dim for dim in range(len(shape)) if dim in set(dims)]
+        kept = [dim for dim in range(len(shape)) if dim not in set(dims)]
+        self.kept, self.kept_steps = _nest(shape, kept, strides, sort=True)
+        self.row, self.row_steps = _nest(shape, reduced, strides, sort=not ordered)
+        self.width = target.lanes(scalar)
+        self._choose_lanes(vectors)
+        self._lanes = 1
+        self._base: list[Expression] = []
+        self._inner: list[Any] = [0] * len(self.row)
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel built so far."""
+        return self.build.kernel
+
+    def _choose_lanes(self, vectors: int) -> None:
+        """Which dimension the lanes lie along; it becomes the last of the row or of the kept ones."""
+        self.across = False
+        self.widest = 1
+        for sizes, steps, across in ((self.row, self.row_steps, False), (self.kept, self.kept_steps, True)):
+            for dim in reversed(range(len(sizes))):
+                moves = {operand[dim] for operand in steps}
+                if moves <= {0, 1} and 1 in moves:
+                    for each in (sizes, *steps):
+                        each.append(each.pop(dim))
+                    self.across = across
+                    self.widest = _widest(sizes[-1], self.width, vectors)
+                    return
+
+    # ---------------------------------------------------------------- rows
+
+    def run(self, body: Callable[[], None], parallel: bool) -> None:
+        """Puts ``body`` into loops over all rows (or vectors of rows); threads share them."""
+        sizes = self.kept[:-1] if self.across else self.kept
+        if not self.across:
+            with self._kept(sizes, parallel) as indices:
+                self._enter(indices, 1)
+                body()
+            return
+        if parallel and math.prod(sizes) < 8:
+            with self._kept(sizes, False) as indices:
+                self._shared_columns(body, indices)
+            return
+        with self._kept(sizes, parallel) as indices:
+            for piece in _pieces(self.kept[-1], self.widest, self.width):
+                with self._over(piece) as column:
+                    self._enter([*indices, column], piece.lanes)
+                    body()
+
+    def _shared_columns(self, body: Callable[[], None], indices: list[Any]) -> None:
+        count, lanes = self.kept[-1], self.widest
+        while lanes > self.width and count // lanes < 8:
+            lanes //= 2
+        for piece in _pieces(count, lanes, self.width):
+            if piece.lanes == lanes and piece.count > lanes:
+                with self.build.share(piece.count // lanes) as unit:
+                    self._enter([*indices, unit * lanes + piece.start], lanes)
+                    body()
+            else:
+                with self.build.when(binary("==", self.kernel.thread, 0)), self._over(piece) as column:
+                    self._enter([*indices, column], piece.lanes)
+                    body()
+
+    @contextlib.contextmanager
+    def _kept(self, sizes: list[int], parallel: bool) -> Iterator[list[Any]]:
+        if not sizes:
+            if parallel:
+                with self.build.when(binary("==", self.kernel.thread, 0)):
+                    yield []
+            else:
+                yield []
+            return
+        with contextlib.ExitStack() as stack:
+            if parallel and len(sizes) > 1 and sizes[0] < _EVEN:
+                number = stack.enter_context(self.build.share(math.prod(sizes), name="row"))
+                yield _unravel(number, sizes)
+                return
+            indices: list[Any] = []
+            for dim, size in enumerate(sizes):
+                first = parallel and not dim
+                loop = self.build.share(size, name="row") if first else self.build.loop(size, name="row")
+                indices.append(stack.enter_context(loop))
+            yield indices
+
+    @contextlib.contextmanager
+    def _over(self, piece: _Piece) -> Iterator[Any]:
+        if piece.count == piece.step:
+            yield piece.start
+        else:
+            with self.build.loop(piece.start + piece.count, piece.start, step=piece.step) as index:
+                yield index
+
+    def _enter(self, indices: list[Any], lanes: int) -> None:
+        self._lanes = lanes
+        self._inner = [0] * len(self.row)
+        self._base = []
+        for steps in self.kept_steps:
+            offset: Expression = literal(0, INDEX)
+            for index, step in zip(indices, steps, strict=True):
+                offset = offset + literal(index, INDEX) * step
+            self._base.append(offset)
+
+    # ---------------------------------------------------------------- elements
+
+    def _index(self, operand: int) -> tuple[Expression, int]:
+        index = self._base[operand]
+        for position, step in zip(self._inner, self.row_steps[operand], strict=True):
+            index = index + literal(position, INDEX) * step
+        steps = (self.kept_steps if self.across else self.row_steps)[operand]
+        along = steps[-1] if steps else 0
+        return index, self._lanes if along == 1 else 1
+
+    def at(self, operand: int) -> Expression:
+        """An operand's elements at this place of the row; outside of a walk, what the row has one of."""
+        index, lanes = self._index(operand)
+        return self.build.load(self.buffers[operand], index, lanes)
+
+    def put(self, operand: int, value: Expression) -> None:
+        """Writes an operand's elements at this place."""
+        index, lanes = self._index(operand)
+        scalar = self.buffers[operand].scalar
+        value = value if value.type.scalar == "i1" and scalar == "u8" else cast(value, scalar)
+        self.build.store(self.buffers[operand], index, literal(value, Type(value.type.scalar, lanes)))
+
+    def let(self, value: Expression) -> Expression:
+        """Names a value, which is then computed once."""
+        return self.build.let(value)
+
+    # ---------------------------------------------------------------- walks along a row
+
+    def walk(self, body: Callable[[], None]) -> None:
+        """Puts ``body`` into loops over the elements of the row."""
+        pieces = self._row_pieces(self.row[-1] if self.row else 1)
+        with contextlib.ExitStack() as stack:
+            outer = [stack.enter_context(self.build.loop(size)) for size in self.row[:-1]]
+            for piece in pieces:
+                with self._over(piece) as index:
+                    with self._placed([*outer, index], piece.lanes):
+                        body()
+
+    def fold(
+        self, folds: Sequence[tuple[Fold, str]], terms: Callable[[], Sequence[Expression]]
+    ) -> list[Expression]:
+        """Reduces the row, to one value a row for each of several terms.
+
+        Args:
+            folds: for each term, how it is reduced, and its element type.
+            terms: makes the terms at one place of the row.
+        """
+        last = self.row[-1] if self.row else 1
+        limit = _BLOCK if any(f is SUM and scalar == "f32" for f, scalar in folds) else math.inf
+        each = math.ceil(last / (1 if self.across else self.widest))
+        if each > limit:
+            inner = 0
+        else:
+            inner = 1
+            while inner < len(self.row) and each * self.row[-1 - inner] <= limit:
+                each *= self.row[-1 - inner]
+                inner += 1
+        outer = self.row[: len(self.row) - max(inner, 1)]
+        if inner and not outer:
+            return [self.let(v) for v in self._fold_block(folds, terms, [], self.row[:-1], 0, last)]
+        totals = [
+            self.build.accumulator(_identity(f, s), Type(_wide(f, s), self._lanes)) for f, s in folds
+        ]
+
+        def block(indices: list[Any], between: list[int], start: Any, count: int) -> None:
+            values = self._fold_block(folds, terms, indices, between, start, count)
+            for (f, _), total, value in zip(folds, totals, values, strict=True):
+                self.build.assign(total, f.combine(total, cast(value, total.type.scalar)))
+
+        with contextlib.ExitStack() as stack:
+            indices = [stack.enter_context(self.build.loop(size)) for size in outer]
+            if inner:
+                block(indices, self.row[len(outer) : -1], 0, last)
+            else:
+                size = _BLOCK * (1 if self.across else self.widest)
+                with self.build.loop(last // size * size, step=size) as start:
+                    block(indices, [], start, size)
+                if last % size:
+                    block(indices, [], last // size * size, last % size)
+        return [self.let(cast(total, s)) for total, (_, s) in zip(totals, folds, strict=True)]
+
+    def _fold_block(
+        self,
+        folds: Sequence[tuple[Fold, str]],
+        terms: Callable[[], Sequence[Expression]],
+        indices: list[Any],
+        between: list[int],
+        start: Any,
+        count: int,
+    ) -> list[Expression]:
+        """Reduces ``count`` elements of the innermost dimension, for all indices of those between."""
+        pieces = self._row_pieces(count, start)
+        sums = [
+            [self.build.accumulator(_identity(f, s), Type(s, piece.lanes)) for f, s in folds]
+            for piece in pieces
+        ]
+        with contextlib.ExitStack() as stack:
+            more = [stack.enter_context(self.build.loop(size)) for size in between]
+            for piece, accumulators in zip(pieces, sums, strict=True):
+                with self._over(piece) as index:
+                    with self._placed([*indices, *more, index], piece.lanes):
+                        for (f, _), total, term in zip(folds, accumulators, terms(), strict=True):
+                            self.build.assign(total, f.combine(total, term))
+        result = []
+        for number, (f, scalar) in enumerate(folds):
+            values = [self._of_lanes(f, scalar, accumulators[number]) for accumulators in sums]
+            found = values[0]
+            for value in values[1:]:
+                found = f.combine(found, value)
+            result.append(found)
+        return result
+
+    def _of_lanes(self, fold: Fold, scalar: str, value: Expression) -> Expression:
+        if self.across or value.type.lanes == 1:
+            return value
+        return call(fold.lanes, value, type=Type(scalar))
+
+    def _row_pieces(self, count: int, start: Any = 0) -> list[_Piece]:
+        """The innermost dimension of the row in vectors, or one by one when lanes lie across."""
+        if not self.across:
+            return _pieces(count, min(self.widest, _widest(count, self.width, 8)), self.width, start)
+        return [_Piece(start, count, self._lanes, 1)]
+
+    @contextlib.contextmanager
+    def _placed(self, inner: list[Any], lanes: int) -> Iterator[None]:
+        before = self._inner, self._lanes
+        self._inner, self._lanes = (inner if self.row else []), lanes
+        yield
+        self._inner, self._lanes = before
+
+
+def _wide(fold: Fold, scalar: str) -> str:
+    return "f64" if fold is SUM and scalar == "f32" else scalar
+
+
+def _widest(count: int, width: int, vectors: int) -> int:
+    """Lanes of the widest vectors that ``count`` elements fill."""
+    lanes = width
+    while lanes < width * vectors and lanes * 2 <= count:
+        lanes *= 2
+    return lanes
+
+
+def _unravel(number: Expression, sizes: Sequence[int]) -> list[Any]:
+    indices: list[Any] = []
+    behind = math.prod(sizes)
+    for position, size in enumerate(sizes):
+        behind //= size
+        index = number // behind
+        indices.append(index if not position else index % size)
+    return indices
+
+
+def _nest(
+    shape: Sequence[int], dims: Sequence[int], strides: Sequence[Sequence[int]], sort: bool
+) -> tuple[list[int], list[list[int]]]:
+    """Sizes and strides of some of the dimensions, the furthest steps outermost, merged."""
+    order = sorted(dims, key=lambda dim: -abs(strides[0][dim])) if sort else list(dims)
+    sizes, steps, _ = merged(
+        [shape[dim] for dim in order], [[each[dim] for dim in order] for each in strides]
+    )
+    return sizes, steps
+
+
+def kept_strides(shape: Sequence[int], dims: Sequence[int]) -> tuple[int, ...]:
+    """The strides over ``shape`` of a contiguous tensor that lacks the dimensions ``dims``."""
+    result = [0] * len(shape)
+    step = 1
+    for dim in reversed(range(len(shape))):
+        if dim not in dims:
+            result[dim] = step
+            step *= shape[dim]
+    return tuple(result)
