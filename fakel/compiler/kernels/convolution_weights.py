@@ -329,7 +329,7 @@ class _Nest:
                 begin + i * strides[0] + y * (spec.vertical.stride * strides[2])
             )
             packed = build.let(self.slot + (i * rows + y) * (columns * spec.channels))
-            with build.loop(columns, name="x") as x:
+            with build.loop(columns, name="x", unroll=False) as x:
                 here = build.let(line + x * (spec.horizontal.stride * strides[3]))
                 factors = [
                     build.let(build.load(self.packed, packed + x * spec.channels + v * lanes, lanes))
