@@ -13,6 +13,7 @@ from fakel.ops.declare import FUNCTIONS
 _FAMILIES = (
     "conversion",
     "views",
+    "slicing",
     "filling",
     "joining",
     "arithmetic",
@@ -41,6 +42,7 @@ _FAMILIES = (
     "legacy",
     "indexing",
     "scatter",
+    "masks",
     "matmul",
     "einsum",
     "linalg",
@@ -80,7 +82,7 @@ _FAMILIES = (
     "linalg_product",
     "fourier",
     "short_time_fourier",
-    "distances",
+    "linalg_distances",
     "gradient_estimate",
     "positions",
 )

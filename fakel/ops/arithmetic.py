@@ -9,19 +9,20 @@ from fakel.ops.checks import BOOL, COMPLEX, FLOATING, check_tensor, refuse
 from fakel.ops.declare import (
     Primitive,
     as_tensor,
-    binary,
     broadcast_shapes,
     gradient,
     not_differentiable,
     operands,
     operator,
     primitive,
+    scalar,
     unary,
 )
 from fakel.ops.primitive import shown_as
 from fakel.tensor import Tensor, dtypes, result_type
 from fakel.tensor.promotion import category
 
+_HALVES = (dtypes.float16, dtypes.bfloat16)
 _NUMBERS = (bool, int, float, complex, np.generic)
 
 
@@ -32,6 +33,11 @@ def _record(node, name, input, other, floating=False):
     if shape != second._shape:
         shape = broadcast_shapes(shape, second._shape)
     return node(first, second, shape=shape)
+
+
+def is_half(operand):
+    """Whether this is a tensor of 16 bits, with which numbers keep their single precision."""
+    return isinstance(operand, Tensor) and operand._storage.dtype in _HALVES
 
 
 def _dtype(operand):
@@ -47,6 +53,12 @@ gradient(_add, input=lambda grad: grad, other=lambda grad: grad)
 
 _sub = Primitive("sub", lambda input, other: np.subtract(input, other))
 gradient(_sub, input=lambda grad: grad, other=lambda grad: -grad)
+
+# 16-bit sums are rounded once, at the end
+_add_scaled = Primitive(
+    "add_scaled", lambda input, other, alpha: input + alpha * other, "AddBackward0"
+)
+gradient(_add_scaled, input=lambda grad: grad, other=lambda grad, alpha: grad * alpha)
 _sub_from_number = shown_as(_sub, "RsubBackward1")
 
 
@@ -64,10 +76,18 @@ def _scaled(input, other, alpha):
     return other * alpha
 
 
+def _half_sum(input, other, alpha):
+    shape = broadcast_shapes(input._shape, other._shape)
+    alpha = as_tensor(alpha, input)
+    return _add_scaled(input, other, alpha, shape=shape)
+
+
 @operator(inplace=True)
 def add(input, other, *, alpha=1):
     """input + alpha * other; operands broadcast, either may be a Python number."""
     if isinstance(alpha, Tensor) or alpha != 1:
+        if is_half(input) and is_half(other) and input.dtype is other.dtype:
+            return _half_sum(input, other, alpha)
         other = _scaled(input, other, alpha)
     return _record(_add, "add", input, other)
 
@@ -91,6 +111,8 @@ def sub(input, other, *, alpha=1):
             "to invert a mask, use the `~` or `logical_not()` operator instead."
         )
     if isinstance(alpha, Tensor) or alpha != 1:
+        if is_half(input) and is_half(other) and input.dtype is other.dtype:
+            return _half_sum(input, other, -alpha)
         other = _scaled(input, other, alpha)
     node = _sub if isinstance(input, Tensor) else _sub_from_number
     return _record(node, "sub", input, other)
@@ -109,17 +131,23 @@ def divide_number(input, other):
 
 # -------------------------------------------------------------------- products and quotients
 
-mul = binary(
-    "mul",
-    np.multiply,
-    aliases=("multiply",),
-    documentation="input * other; operands broadcast, either may be a Python number.",
-)
+_mul = Primitive("mul", lambda input, other: np.multiply(input, other))
 gradient(
-    mul,
+    _mul,
     input=lambda grad, other: grad * other.conj(),
     other=lambda grad, input: grad * input.conj(),
 )
+
+
+@operator(inplace=True, aliases=("multiply",))
+def mul(input, other):
+    """input * other; operands broadcast, either may be a Python number."""
+    if isinstance(other, (int, float)) and is_half(input):
+        return _mul(input, scalar(other, dtypes.float32))
+    if isinstance(input, (int, float)) and is_half(other):
+        return _mul(other, scalar(input, dtypes.float32))
+    return _record(_mul, "mul", input, other)
+
 
 _div = Primitive("div", lambda input, other: np.true_divide(input, other))
 gradient(

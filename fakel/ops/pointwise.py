@@ -8,6 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops import return_types
+from fakel.ops.arithmetic import is_half
 from fakel.ops.checks import BOOL, INTEGER, check_tensor, refuse
 from fakel.ops.declare import (
     Primitive,
@@ -19,6 +20,7 @@ from fakel.ops.declare import (
     operands,
     operator,
     primitive,
+    scalar,
 )
 from fakel.ops.primitive import shown_as
 from fakel.tensor import Tensor, dtypes, finfo, result_type
@@ -308,7 +310,9 @@ def lerp(input, end, weight):
             )
     refuse("lerp_kernel_scalar", kind, BOOL, INTEGER)
     node = _lerp if isinstance(weight, Tensor) else _lerp_by_number
-    weight = as_tensor(weight, kind)
+    if not isinstance(weight, Tensor) and is_half(input):
+        weight = scalar(weight, dtypes.float32)
+    weight = weight if isinstance(weight, Tensor) else as_tensor(weight, kind)
     return node(input, end, weight, shape=broadcast_shapes(input._shape, end._shape, weight._shape))
 
 
