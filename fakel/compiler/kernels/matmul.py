@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.kernels.dots import dot_kernel, dot_tiling
 from fakel.compiler.kernels.packing import Packing, packing_kernel
 from fakel.compiler.kernels.products import Added, Operand, Product, product_kernel, tiling
 from fakel.compiler.lowering import Access, lowers
@@ -18,14 +19,16 @@ _PARALLEL_MOVES = 20_000
 # bytes of b that a product reads where they lie, when vectors can be loaded from there
 _UNPACKED_BYTES = 64 * 1024
 _PAGE = 4096
+# estimated cycles to transpose an element into a packed strip, with vectors of 16 lanes
+_PACKING_CYCLES = 0.25
 
 
 @dataclass(frozen=True)
 class Epilogue:
     """What happens to a product before it is written: ``relu(scale * a·b + sum(added))``.
 
-    ``added`` are broadcast to the result's shape (a bias for each column has shape (n,), one for each
-    row (m, 1)). With ``accumulate`` the result is added to what ``out`` holds.
+    ``added`` are broadcast to the result's shape (a bias for each column has shape (n,), one for
+    each row (m, 1)). With ``accumulate`` the result is added to what ``out`` holds.
     """
 
     scale: float | None = None
@@ -54,20 +57,20 @@ def matmul(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue | No
     epilogue = epilogue or Epilogue()
     a, b, out = _batched(a), _batched(b), _batched(out)
     added = tuple(broadcast(each, out.shape) for each in epilogue.added)
-    if out.strides[2] != 1:
+    # a product with a vector is one row: the numbers of the matrix are then loaded as vectors
+    if out.strides[2] != 1 or (out.shape[2] == 1 and out.strides[1] == 1):
         if out.strides[1] != 1:
             raise ValueError(f"neither rows nor columns of the result lie side by side: {out}")
         a, b, out = _transposed(b), _transposed(a), _transposed(out)
         added = tuple(_transposed(each) for each in added)
-    if (
-        b.shape[0] > 1
-        and b.strides[0] == 0
-        and not any(_folded(e) is None for e in (a, out, *added))
-    ):
+    if b.shape[0] > 1 and b.strides[0] == 0:
         # one b for every matrix of the batch: the rows of all matrices are those of one
-        b = replace(b, shape=(1, *b.shape[1:]))
-        a, out, *rest = (_folded(each) for each in (a, out, *added))
-        added = tuple(rest)
+        folded = [_folded(each) for each in (a, out, *added)]
+        found = [each for each in folded if each is not None]
+        if len(found) == len(folded):
+            a, out, *rest = found
+            b = replace(b, shape=(1, *b.shape[1:]))
+            added = tuple(rest)
     added = tuple(_loadable(plan, each) for each in added)
     _multiply(plan, a, b, out, replace(epilogue, added=added))
 
@@ -76,15 +79,23 @@ def _multiply(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue) 
     batch, rows, columns = out.shape
     depth = a.shape[2]
     scalar = out.scalar
-    tiles = tiling(rows, columns, scalar)
     left = Operand(a.strides[0], a.strides[1], a.strides[2])
     right = Operand(b.strides[0], b.strides[2], b.strides[1])
-    if depth and _pack_a(a, tiles.column_tiles):
-        a, left = _pack(plan, a, left, rows, depth, tiles.rows, tiles.last_rows)
-    if depth and _pack_b(b, tiles.row_tiles):
-        lanes = target.lanes(scalar)
-        last = -(-tiles.last_columns // lanes) * lanes
-        b, right = _pack(plan, b, right, columns, depth, tiles.columns, last)
+    tiles = tiling(rows, columns, depth, scalar)
+    lanes = target.lanes(scalar)
+    pack_b = depth > 0 and _pack_b(b, tiles.row_tiles)
+    dots = False
+    if depth and a.strides[2] == 1 and b.strides[1] == 1:
+        along = dot_tiling(rows, columns, depth, scalar)
+        packing = depth * columns * _PACKING_CYCLES * 16 / lanes if pack_b else 0
+        dots = along.cycles < tiles.cycles + packing
+        tiles = along if dots else tiles
+    if not dots:
+        if depth and _pack_a(a, tiles.column_tiles):
+            a, left = _pack(plan, a, left, rows, depth, tiles.rows, tiles.last_rows)
+        if pack_b:
+            last = -(-tiles.last_columns // lanes) * lanes
+            b, right = _pack(plan, b, right, columns, depth, tiles.columns, last)
     product = Product(
         scalar,
         batch,
@@ -103,7 +114,7 @@ def _multiply(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue) 
     )
     work = batch * rows * columns * max(depth, 1)
     plan.call(
-        product_kernel(product),
+        (dot_kernel if dots else product_kernel)(product),
         [a, b, *epilogue.added, out],
         writes=[out],
         parallel=work >= _PARALLEL_WORK,
@@ -111,8 +122,8 @@ def _multiply(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue) 
 
 
 def _pack_a(a: Access, uses: int) -> bool:
-    """Numbers of a are loaded one by one from anywhere, but strides by whole pages make the rows of a
-    tile, or one after the other, fall on the same lines of the cache.
+    """Numbers of a are loaded one by one from anywhere, but strides by whole pages make those of a
+    tile fall on the same lines of the cache.
     """
     step = max(abs(a.strides[1]), abs(a.strides[2])) * a.dtype.itemsize
     return (
@@ -205,7 +216,7 @@ def _loadable(plan: Any, access: Access) -> Access:
     packing = Packing(
         access.scalar, batch, columns, rows, steps[0], steps[2], steps[1], columns, columns
     )
-    copy = plan.scratch(batch * packing.count, access.dtype)
+    copy: Access = plan.scratch(batch * packing.count, access.dtype)
     plan.call(packing_kernel(packing), [access, copy], writes=[copy], parallel=False)
     return replace(copy, shape=access.shape, strides=(rows * columns, columns, 1))
 

@@ -1,8 +1,8 @@
-"""The kernel of a matrix product ``out = a · b`` on operands that are packed, or read where they lie.
+"""The kernel of a matrix product ``out = a · b``; operands are packed, or read where they lie.
 
 The product is cut into tiles of the result, whose sums stay in vector registers: ``rows`` times
-``vectors``, the vectors along the columns. Each step along the depth loads the vectors of b and, for
-each row, one number of a. The depth is cut into blocks, so that a block of b stays in the cache.
+``vectors``, the vectors along the columns. Each step along the depth loads the vectors of b and,
+for each row, one number of a. The depth is cut into blocks, so that one of b stays in the cache.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from fakel.compiler.loop_ir import (
 )
 
 # depth of a block: sums of so many terms are added up in a register
-_DEPTH = 1024
+DEPTH = 1024
 # bytes of b that the tiles of one block share
 _SHARED_BYTES = 384 * 1024
 
 
 @dataclass(frozen=True)
 class Operand:
-    """Where a (extent: rows) or b (extent: columns) lies. ``packed``: in strips as wide as the tiles,
-    else by strides in elements.
+    """Where a (extent: rows) or b (extent: columns) lies. ``packed``: in strips as wide as the
+    tiles, else by strides in elements.
     """
 
     batch_stride: int
@@ -57,7 +57,9 @@ class Added:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The shape of tiles: rows, and columns (in elements); and of the last ones."""
+    """The shape of tiles: rows and columns, and those of the last tiles; how many there are; and an
+    estimate of the cycles of one product.
+    """
 
     rows: int
     last_rows: int
@@ -65,6 +67,7 @@ class Tiling:
     last_columns: int
     row_tiles: int
     column_tiles: int
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -91,46 +94,45 @@ class Product:
 
 
 @functools.lru_cache(maxsize=1024)
-def _tiling(rows: int, columns: int, lanes: int, registers: int) -> Tiling:
+def _tiling(rows: int, columns: int, depth: int, lanes: int, registers: int) -> Tiling:
     vectors = -(-columns // lanes)
-    best: tuple[float, int, Tiling] | None = None
+    found = []
     for wide in range(1, min(vectors, 8) + 1):
         for high in range(1, min(rows, (registers - 1 - wide) // wide) + 1):
             row_tiles, column_tiles = -(-rows // high), -(-vectors // wide)
-            last_high, last_wide = (
-                rows - (row_tiles - 1) * high,
-                vectors - (column_tiles - 1) * wide,
+            last_high = rows - (row_tiles - 1) * high
+            last_wide = vectors - (column_tiles - 1) * wide
+            cycles = sum(
+                _cycles(h, w, depth) * high_count * wide_count
+                for h, high_count in ((high, row_tiles - 1), (last_high, 1))
+                for w, wide_count in ((wide, column_tiles - 1), (last_wide, 1))
             )
-            cost = 0.0
-            for h, high_count in ((high, row_tiles - 1), (last_high, 1)):
-                for w, wide_count in ((wide, column_tiles - 1), (last_wide, 1)):
-                    cost += _cycles(h, w) * high_count * wide_count
-            tiling = Tiling(
-                high,
-                last_high,
-                wide * lanes,
-                columns - (column_tiles - 1) * wide * lanes,
-                row_tiles,
-                column_tiles,
+            last_columns = columns - (column_tiles - 1) * wide * lanes
+            found.append(
+                Tiling(
+                    high,
+                    last_high,
+                    wide * lanes,
+                    last_columns,
+                    row_tiles,
+                    column_tiles,
+                    round(cycles),
+                )
             )
-            # among equals, few and regular tiles
-            key = (round(cost, 3), row_tiles * column_tiles)
-            if best is None or key < best[:2]:
-                best = (*key, tiling)
-    assert best is not None
-    return best[2]
+    return min(found, key=lambda each: (each.cycles, each.row_tiles * each.column_tiles))
 
 
-def _cycles(rows: int, vectors: int) -> float:
-    """Estimated cycles of a tile for one step along the depth: two multiply-adds and two loads a cycle,
-    and a latency of four; a little for what is done once a tile.
+def _cycles(rows: int, vectors: int, depth: int) -> float:
+    """Estimated cycles of a tile: for each step along the depth, two multiply-adds and two loads a
+    cycle and a latency of four, and something for the ends.
     """
-    return max(rows * vectors / 2, (rows + vectors) / 2, 4.0) + 0.3 + 0.02 * rows * vectors
+    step = max(rows * vectors / 2, (rows + vectors) / 2, 4.0) + 0.3
+    return depth * step + 2 * rows * vectors + 20
 
 
-def tiling(rows: int, columns: int, scalar: str) -> Tiling:
+def tiling(rows: int, columns: int, depth: int, scalar: str) -> Tiling:
     """The best shape of tiles for a result."""
-    return _tiling(rows, columns, target.lanes(scalar), target.registers())
+    return _tiling(rows, columns, depth, target.lanes(scalar), target.registers())
 
 
 def product_kernel(product: Product) -> Kernel:
@@ -140,14 +142,18 @@ def product_kernel(product: Product) -> Kernel:
 
 @functools.lru_cache(maxsize=256)
 def _kernel(product: Product, lanes: int) -> Kernel:
-    return _Maker(product, lanes).kernel()
+    return Tiles(product, lanes, "product").kernel()
 
 
-class _Maker:
-    def __init__(self, product: Product, lanes: int) -> None:
+class Tiles:
+    """Builds a kernel whose sums are vectors along the columns."""
+
+    longest = DEPTH
+
+    def __init__(self, product: Product, lanes: int, name: str) -> None:
         self.product = product
         self.lanes = lanes
-        self.build = Builder("product")
+        self.build = Builder(name)
         self.a = self.build.buffer("a", product.scalar)
         self.b = self.build.buffer("b", product.scalar)
         self.added = [
@@ -157,7 +163,7 @@ class _Maker:
 
     def kernel(self) -> Kernel:
         product, build = self.product, self.build
-        blocks = max(-(-product.depth // _DEPTH), 1)
+        blocks = max(-(-product.depth // self.longest), 1)
         if blocks == 1:
             self._block(literal(0, "i64"), product.depth, first=True, last=True)
             return build.kernel
@@ -166,8 +172,8 @@ class _Maker:
         if blocks > 2:
             with build.loop((blocks - 1) * length, length, step=length, name="block") as start:
                 self._block(start, length, first=False, last=False)
-        start = (blocks - 1) * length
-        self._block(literal(start, "i64"), product.depth - start, first=False, last=True)
+        rest = (blocks - 1) * length
+        self._block(literal(rest, "i64"), product.depth - rest, first=False, last=True)
         return build.kernel
 
     def _block(self, start: Expression, depth: int, first: bool, last: bool) -> None:
@@ -204,8 +210,8 @@ class _Maker:
                 with_rows(tiles.last_rows)
 
     def _position(self, tile: Expression, depth: int) -> tuple[Expression, Expression]:
-        """Row and column of a tile in the grid: groups of columns whose part of b stays in the cache,
-        in each group row by row.
+        """Row and column of a tile in the grid: groups of columns whose part of b stays in the
+        cache, in each group row by row.
         """
         build, tiles = self.build, self.product.tiling
         size = 4 if self.product.scalar == "f32" else 8
@@ -276,17 +282,17 @@ class _Maker:
         first: bool,
         last: bool,
     ) -> None:
-        build, product = self.build, self.product
+        build, product, lanes = self.build, self.product, value.type.lanes
         place = build.let(
             matrix * product.batch_stride + row * product.row_stride + column, "place"
         )
         if product.scale is not None:
             value = value * product.scale
         if product.accumulate or not first:
-            value = value + build.load(self.out, place, self.lanes, active)
+            value = value + build.load(self.out, place, lanes, active)
         if last:
             for buffer, added in zip(self.added, product.added, strict=True):
-                value = value + self._added(buffer, added, matrix, row, column, active)
+                value = value + self._added(buffer, added, matrix, row, column, lanes, active)
             if product.relu:
                 value = build.let(value)
                 value = select(binary("<", value, 0.0), 0.0, value)
@@ -299,9 +305,10 @@ class _Maker:
         matrix: Expression,
         row: Expression,
         column: Expression,
+        lanes: int,
         active: int,
     ) -> Expression:
         place = matrix * added.batch_stride + row * added.row_stride + column * added.column_stride
         if added.column_stride == 0:
             return self.build.load(buffer, place)
-        return self.build.load(buffer, place, self.lanes, active)
+        return self.build.load(buffer, place, lanes, active)

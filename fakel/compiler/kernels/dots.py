@@ -1,0 +1,153 @@
+"""The kernel of a matrix product whose operands both lie along the depth: rows of a, columns of b.
+
+Sums are vectors along the depth, added up across their lanes at the end. Nothing needs packing, so
+this is best where a packed operand would be used too few times: vectors, small batches.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+
+from fakel.compiler import target
+from fakel.compiler.kernels.products import Product, Tiles, Tiling
+from fakel.compiler.loop_ir import Builder, Expression, Kernel, Type, call, fma, literal, shuffle
+
+
+@functools.lru_cache(maxsize=1024)
+def _tiling(rows: int, columns: int, depth: int, lanes: int, registers: int) -> Tiling:
+    found = []
+    for wide in (1 << i for i in range(lanes.bit_length())):
+        if wide // 2 >= columns:
+            break
+        for high in range(1, min(rows, (registers - 1) // (wide + 1)) + 1):
+            row_tiles, column_tiles = -(-rows // high), -(-columns // wide)
+            cycles = row_tiles * column_tiles * _cycles(high, wide, depth, lanes)
+            found.append(
+                Tiling(
+                    high,
+                    rows - (row_tiles - 1) * high,
+                    wide,
+                    columns - (column_tiles - 1) * wide,
+                    row_tiles,
+                    column_tiles,
+                    round(cycles),
+                )
+            )
+    return min(found, key=lambda each: (each.cycles, each.row_tiles * each.column_tiles))
+
+
+def _cycles(rows: int, columns: int, depth: int, lanes: int) -> float:
+    """Estimated cycles of a tile, as for other products; adding up the lanes takes two shuffles and
+    an addition for each halving.
+    """
+    sums = rows * columns
+    step = max(sums / 2, (rows + columns) / 2, 4.0 / _chains(sums)) + 0.3
+    halvings = rows * (columns - 1 + math.log2(lanes / columns))
+    return -(-depth // lanes) * step + 1.5 * halvings + 2 * rows + 20
+
+
+def _chains(sums: int) -> int:
+    """How many partial sums each element has, so that multiply-adds do not wait for one another."""
+    return max(8 // sums, 1)
+
+
+def dot_tiling(rows: int, columns: int, depth: int, scalar: str) -> Tiling:
+    """The best shape of tiles for a result."""
+    return _tiling(rows, columns, depth, target.lanes(scalar), target.registers())
+
+
+def dot_kernel(product: Product) -> Kernel:
+    """A kernel ``dots(a, b, added..., out)``; threads share the tiles."""
+    return _kernel(product, target.lanes(product.scalar))
+
+
+@functools.lru_cache(maxsize=256)
+def _kernel(product: Product, lanes: int) -> Kernel:
+    return _Dots(product, lanes, "dots").kernel()
+
+
+class _Dots(Tiles):
+    longest = sys.maxsize
+
+    def _tile(
+        self,
+        matrix: Expression,
+        row: Expression,
+        column: Expression,
+        start: Expression,
+        depth: int,
+        rows: int,
+        width: int,
+        first: bool,
+        last: bool,
+    ) -> None:
+        build, product, lanes = self.build, self.product, self.lanes
+        vector = Type(product.scalar, lanes)
+        chains = _chains(rows * width)
+        sums = [
+            [[build.accumulator(0.0, vector) for _ in range(width)] for _ in range(rows)]
+            for _ in range(chains)
+        ]
+        a_place = product.a.place(row, depth) + matrix * product.a.batch_stride
+        b_place = product.b.place(column, depth) + matrix * product.b.batch_stride
+        a_start, b_start = build.let(a_place + start, "afrom"), build.let(b_place + start, "bfrom")
+
+        def multiply(p: Expression, chain: int, active: int) -> None:
+            a_at, b_at = build.let(a_start + p, "aat"), build.let(b_start + p, "bat")
+            left = [
+                build.let(build.load(self.a, a_at + r * product.a.extent_stride, lanes, active))
+                for r in range(rows)
+            ]
+            for c in range(width):
+                place = b_at + c * product.b.extent_stride
+                value = build.let(build.load(self.b, place, lanes, active))
+                for r in range(rows):
+                    total = sums[chain][r][c]
+                    build.assign(total, fma(left[r], value, total))
+
+        step = lanes * chains
+        whole = depth // step * step
+        if whole:
+            with build.loop(whole, step=step, name="p") as p:
+                for chain in range(chains):
+                    multiply(p + chain * lanes, chain, lanes)
+        for chain, tail in enumerate(range(whole, depth, lanes)):
+            multiply(literal(tail, "i64"), chain, min(depth - tail, lanes))
+        for r in range(rows):
+            totals: list[Expression] = [_sum(build, [s[r][c] for s in sums]) for c in range(width)]
+            value = _add_lanes(build, totals)
+            self._write(value, matrix, row + r, column, width, first, last)
+
+
+def _sum(build: Builder, values: list[Expression]) -> Expression:
+    while len(values) > 1:
+        pairs = zip(values[::2], values[1::2], strict=True)
+        values = [build.let(left + right) for left, right in pairs]
+    return values[0]
+
+
+def _add_lanes(build: Builder, vectors: list[Expression]) -> Expression:
+    """The sums over the lanes of some vectors, as the first lanes of one vector."""
+    lanes = vectors[0].type.lanes
+    if len(vectors) == 1:
+        kind = Type(vectors[0].type.scalar)
+        return call("reduce_add", vectors[0], type=kind)
+    count = 1 << (len(vectors) - 1).bit_length()
+    zero = literal(0.0, vectors[0].type)
+    values = vectors + [zero] * (count - len(vectors))
+    while len(values) > 1:
+        pairs = zip(values[::2], values[1::2], strict=True)
+        values = [_halved(build, left, right, range(2 * lanes)) for left, right in pairs]
+    value = values[0]
+    while value.type.lanes > count:
+        value = _halved(build, value, value, range(value.type.lanes))
+    return value
+
+
+def _halved(build: Builder, left: Expression, right: Expression, picked: range) -> Expression:
+    """Sums of neighbouring lanes of two vectors, one after the other."""
+    even = shuffle(left, right, picked[::2])
+    odd = shuffle(left, right, picked[1::2])
+    return build.let(even + odd)
