@@ -9,7 +9,7 @@ import numpy as np
 from fakel.ops.conversion import cast
 from fakel.ops.declare import broadcast_shapes, gradient, method, operator, primitive, scalar
 from fakel.ops.inplace import write_in_place
-from fakel.ops.views import slice_view
+from fakel.ops.slicing import slice_view
 from fakel.tensor import Tensor, dtypes
 
 _INVALID = (

@@ -10,7 +10,8 @@ import numpy as np
 from fakel.ops.declare import broadcast_shapes as shape_of_broadcast
 from fakel.ops.declare import function, gradient, method, operator, primitive, wrap_dim, wrap_dims
 from fakel.ops.embed import embed_diagonal
-from fakel.ops.views import sizes, slice_view
+from fakel.ops.slicing import slice_view
+from fakel.ops.views import sizes
 from fakel.tensor import Size, Tensor, promote_types
 
 
