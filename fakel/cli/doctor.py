@@ -8,7 +8,6 @@ import platform
 import sys
 from pathlib import Path
 
-import llvmlite.binding
 import numpy as np
 
 from fakel.runtime import available_processors, cache_folder
@@ -47,6 +46,8 @@ def report() -> str:
 
 
 def _llvm() -> str:
+    import llvmlite.binding  # slow to load, and only needed here
+
     numbers = ".".join(map(str, llvmlite.binding.llvm_version_info))
     return f"{_version('llvmlite')}, LLVM {numbers}"
 
@@ -64,6 +65,8 @@ def processor() -> str:
 
 def features() -> list[str]:
     """The vector instruction sets that this processor has."""
+    import llvmlite.binding
+
     present = llvmlite.binding.get_host_cpu_features()
     return [name for name in _FEATURES if present.get(name)]
 

@@ -153,10 +153,12 @@ class _Driver:
         build.atomic_rmw("add", _at(build, gate, VALUE), _word(1), "seq_cst")
         sleepers = build.load_atomic(_at(build, gate, SLEEPERS), "seq_cst", 8)
         with build.if_then(build.icmp_signed("!=", sleepers, _word(0)), likely=False):
+            # once through the mutex: the sleeper really sleeps, or will see the new value; the call
+            # that wakes it comes after, since it would find the mutex taken
             mutex = _at(build, gate, MUTEX)
             self._call(build, "pthread_mutex_lock", mutex)
-            self._call(build, "pthread_cond_broadcast", _at(build, gate, CONDITION))
             self._call(build, "pthread_mutex_unlock", mutex)
+            self._call(build, "pthread_cond_broadcast", _at(build, gate, CONDITION))
         build.ret_void()
         return build.function
 

@@ -12,20 +12,55 @@ import numpy as np
 
 
 def available_processors() -> int:
-    """The processors that this process may use: its affinity, and its cgroup's share of time."""
+    """The processors that this process may use: its affinity, and its cgroups' share of time."""
     count = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    share = Path("/sys/fs/cgroup/cpu.max")
+    share = cgroup_share(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    return max(1, math.ceil(min(count, share)))
+
+
+def cgroup_share(membership: Path, root: Path) -> float:
+    """The processors whose time the control groups of a process grant, infinity without a limit.
+
+    Args:
+        membership: the file that names the process's groups, such as /proc/self/cgroup.
+        root: where the groups are mounted. Version 2 has `cpu.max` in a group's folder, version 1
+            `cpu.cfs_quota_us` and `cpu.cfs_period_us` below the folder of its controller.
+    """
     try:
-        quota, period = share.read_text().split()
-    except (OSError, ValueError):
-        return count
-    return count if quota == "max" else max(1, min(count, math.ceil(int(quota) / int(period))))
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return math.inf
+    share = math.inf
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        mounts = [root] if not controllers else [root / controllers, root / "cpu"]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # the limits of the groups around a group hold as well; in a container the path may be the
+        # host's, and only the mounted root there is
+        for mount in mounts:
+            below = Path(group.lstrip("/"))
+            for folder in (mount / below, *(mount / outer for outer in below.parents)):
+                share = min(share, _folder_share(folder))
+    return share
+
+
+def _folder_share(folder: Path) -> float:
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((folder / name).read_text() for name in names).split()
+            if int(quota) > 0:  # version 1 says -1, version 2 "max" where there is no limit
+                return int(quota) / int(period)
+        except (OSError, ValueError):
+            continue
+    return math.inf
 
 
 def _initial() -> int:
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    # a list gives the numbers of nested levels, of which there is one here
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(wanted) if wanted.isdigit() and int(wanted) > 0 else available_processors()
 
 
