@@ -13,6 +13,9 @@ from pathlib import Path
 LIMIT = 256 * 2**20
 """Bytes that a cache may hold; the least recently used entries go first."""
 
+MOST = 20_000
+"""Entries that a cache may hold, so that listing the folder stays quick."""
+
 _MAGIC = b"fakel cache 1\n"
 _SUFFIX = ".entry"
 _TEMPORARY = ".writing"
@@ -46,11 +49,13 @@ class DiskCache:
     Args:
         folder: made when something is first written.
         limit: bytes above which the least recently used entries are removed.
+        most: entries above which they are removed as well.
     """
 
-    def __init__(self, folder: Path, limit: int = LIMIT):
+    def __init__(self, folder: Path, limit: int = LIMIT, most: int = MOST):
         self.folder = folder
         self.limit = limit
+        self.most = most
         self._unwatched = limit  # bytes written since the folder was last measured
 
     def read(self, key: str) -> bytes | None:
@@ -123,16 +128,19 @@ class DiskCache:
 
     def _shrink(self) -> None:
         files = self._files()
-        excess = sum(status.st_size for _, status in files) - self.limit
-        # a quarter below the limit, so that the folder is not listed again at every write
-        target = excess + self.limit // 4 if excess > 0 else 0
+        count, size = len(files), sum(status.st_size for _, status in files)
+        most, limit = self.most, self.limit
+        if count > most or size > limit:
+            # a quarter below the limits, so that they hold for some time
+            most, limit = most * 3 // 4, limit * 3 // 4
         now = time.time()
         for path, status in sorted(files, key=lambda item: item[1].st_mtime):
             abandoned = path.endswith(_TEMPORARY) and now - status.st_mtime > _ABANDONED
-            if target > 0 or abandoned:
+            if count > most or size > limit or abandoned:
                 with contextlib.suppress(OSError):
                     os.unlink(path)
-                target -= status.st_size
+                count -= 1
+                size -= status.st_size
 
 
 def _header(key: str, payload: bytes) -> bytes:
