@@ -1,9 +1,9 @@
-"""Differences of neighbours: `diff`, numeric derivatives and integrals."""
+"""Differences of neighbours, and integrals by the trapezoidal rule."""
 
 from __future__ import annotations
 
 from fakel import ops
-from fakel.ops.declare import function, operator, wrap_dim, wrap_dims
+from fakel.ops.declare import function, operator, wrap_dim
 from fakel.ops.reduced import numpy_names
 from fakel.tensor import Tensor, dtypes
 
@@ -30,77 +30,6 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
         after, before = result.narrow(dim, 1, last), result.narrow(dim, 0, last)
         result = after ^ before if result.dtype is dtypes.bool_ else after - before
     return result
-
-
-# -------------------------------------------------------------------- numeric derivatives
-
-
-@function
-def gradient(input, *, spacing=None, dim=None, edge_order=1):
-    """The derivative along each dimension, estimated from neighbours by a parabola through three.
-
-    Args:
-        spacing: the distance of the points: a number, one for each dimension, or a vector of
-            coordinates for each.
-        dim: the dimensions, all for None.
-        edge_order: at the ends, the slope of a line through two points (1) or of a parabola (2).
-
-    Returns:
-        A tuple with one tensor for each dimension.
-    """
-    if edge_order not in (1, 2):
-        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
-    dims = wrap_dims(dim, input.ndim)
-    spacings = _spacings(spacing, dims, dim is None)
-    for each in dims:
-        if input._shape[each] < edge_order + 1:
-            raise RuntimeError(
-                "torch.gradient expected each dimension size to be at least edge_order+1"
-            )
-    return tuple(
-        _derivative(input, each, distance, edge_order)
-        for each, distance in zip(dims, spacings, strict=True)
-    )
-
-
-def _spacings(spacing, dims, all_dims):
-    if spacing is None or not isinstance(spacing, (tuple, list)):
-        return [1.0 if spacing is None else spacing] * len(dims)
-    if len(spacing) != len(dims):
-        why = "not" if all_dims else ""
-        length = "self.dim()" if all_dims else "the number of dims"
-        raise RuntimeError(
-            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
-            f"equal to '{length} = {len(dims)}', since dim argument was "
-            f"{why + ' ' if why else ''}given, but got a list of length {len(spacing)}"
-        )
-    return spacing
-
-
-def _derivative(input, dim, spacing, edge_order):
-    length = input._shape[dim]
-
-    def part(start, size):
-        return input.narrow(dim, start, size)
-
-    if isinstance(spacing, Tensor):
-        steps = spacing.diff().reshape([-1 if each == dim else 1 for each in range(input.ndim)])
-    else:
-        steps = ops.full([length - 1 if each == dim else 1 for each in range(input.ndim)], spacing)
-        steps = steps.to(dtypes.float64) if input.dtype is dtypes.float64 else steps
-    slopes = (part(1, length - 1) - part(0, length - 1)) / steps
-    left, right = slopes.narrow(dim, 0, 1), slopes.narrow(dim, length - 2, 1)
-    if length == 2:
-        return ops.cat((left, right), dim)
-    before, behind = steps.narrow(dim, 0, length - 2), steps.narrow(dim, 1, length - 2)
-    first, second = slopes.narrow(dim, 0, length - 2), slopes.narrow(dim, 1, length - 2)
-    # the slopes of the two sides, each weighted by the other side's step
-    inner = (first * behind + second * before) / (before + behind)
-    if edge_order == 2:
-        # along the same parabola, the slopes at an end and in the middle average to the side's
-        left = 2 * left - inner.narrow(dim, 0, 1)
-        right = 2 * right - inner.narrow(dim, length - 3, 1)
-    return ops.cat((left, inner, right), dim)
 
 
 # -------------------------------------------------------------------- the trapezoidal rule
