@@ -63,7 +63,8 @@ def run(
             grads = buffers.pop(node, None)
             results: Sequence[Tensor | None] = ()
             if grads is not None:
-                grads = _after_tensor_hooks(node, grads)
+                if node.hooked:
+                    grads = _after_tensor_hooks(node, grads)
                 if wanted is not None:
                     for index, arrived in enumerate(grads):
                         position = wanted.get((id(node), index))
@@ -175,7 +176,7 @@ def _pull_back(
                 raise RuntimeError(
                     f"Function '{node.name()}' returned nan values in its {index}th output."
                 )
-    for hook in tuple(node.hooks.values()):
+    for hook in tuple(node.hooks.values()) if node.hooked else ():
         replaced = hook(tuple(results), tuple(grads))
         if replaced is not None:
             results = replaced if isinstance(replaced, tuple) else (replaced,)

@@ -113,7 +113,8 @@ class Backward:
     the names that PyTorch's nodes have.
     """
 
-    # made when the first one is registered, so that a node costs little
+    # made when the first one is registered, so that a node costs little; `hooked` says that one was
+    hooked = False
     hooks: Mapping[int, Callable[..., Any]] = MappingProxyType({})
     prehooks: Mapping[int, Callable[..., Any]] = MappingProxyType({})
     tensor_hooks: Mapping[int, dict[int, Callable[[Tensor], Any]]] = MappingProxyType({})
@@ -151,6 +152,7 @@ class Backward:
 
     def own(self, table: str) -> Any:
         """One of the tables of hooks, made if it is not there yet."""
+        self.hooked = True
         return self.__dict__.setdefault(table, {})
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fakel.graph import leaf
+from fakel.interpreter import narrow
 from fakel.ops.inplace import write_in_place, write_out
 from fakel.ops.primitive import Primitive, Rule, gradient, not_differentiable, primitive
 from fakel.tensor import Tensor, dtypes, get_default_dtype, result_type
@@ -256,6 +257,12 @@ def operands(name: str, first: Any, second: Any, floating: bool = False) -> tupl
     one, two = isinstance(first, Tensor), isinstance(second, Tensor)
     if one and two and first._storage.dtype is second._storage.dtype:
         kind = first._storage.dtype
+        if not floating or kind.is_floating_point or kind.is_complex:
+            return first, second
+    elif one and type(second) is float and first._storage.dtype.is_floating_point:
+        return first, scalar(second, first._storage.dtype)
+    elif two and type(first) is float and second._storage.dtype.is_floating_point:
+        return scalar(first, second._storage.dtype), second
     else:
         for position, (operand, argument) in enumerate(((first, "input"), (second, "other"))):
             if not isinstance(operand, (Tensor, bool, int, float, complex, np.generic)):
@@ -289,13 +296,22 @@ def as_tensor(value: Any, like: Any) -> Tensor:
 
 def scalar(number: Any, kind: Any) -> Tensor:
     """A Python number as a zero-dimensional leaf: a run-time argument of the program."""
-    if kind.storage == kind.compute:
-        if type(number) is int and not kind.is_floating_point and not kind.is_complex:
-            array = np.array(number).astype(kind.storage)
-        else:
-            array = np.array(number, kind.storage)
-        return Tensor._from_node(leaf(array, kind))
-    return Tensor._from_array(np.array(number, kind.compute), kind)
+    # zero is left out because equal keys must mean equal arrays, and -0.0 == 0.0
+    make = _known_number_array if type(number) is float and number else _number_array
+    return Tensor._from_node(leaf(make(number, kind), kind))
+
+
+def _number_array(number: Any, kind: Any) -> np.ndarray:
+    if kind.storage != kind.compute:
+        return narrow(np.array(number, kind.compute), kind)
+    if type(number) is int and not kind.is_floating_point and not kind.is_complex:
+        return np.array(number).astype(kind.storage)
+    return np.array(number, kind.storage)
+
+
+# Several nodes may share an array: before one is written, its references are counted, and the
+# cache holds one.
+_known_number_array = functools.lru_cache(maxsize=256)(_number_array)
 
 
 def wrap_dim(dim: Any, ndim: int) -> int:

@@ -19,6 +19,8 @@ def _linear(input, weight, bias):
 
 
 def _rows(tensor):
+    if tensor.ndim == 2:
+        return tensor
     return tensor.reshape(math.prod(tensor.shape[:-1]), tensor.shape[-1])
 
 

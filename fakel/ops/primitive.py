@@ -9,13 +9,16 @@ a shape costs nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fakel.autograd.modes import state
 from fakel.autograd.tape import FREED, Backward, SavedTensor, attach
 from fakel.graph import OUTPUT, Operator, record
 from fakel.tensor import Tensor
+
+# a name in a rule, where it comes from ("input", "result", "results", "rest"), and its position there
+Saving = tuple[str, str, int]
 
 _NOT_SAVED = ("grad", "grads", "needs")
 _ONE_RESULT = {f"result{index or ''}": index for index in range(10)}
@@ -53,6 +56,8 @@ class Primitive:
         self.rules: dict[str, Rule] = {}
         self.joint: Rule | None = None
         self.differentiable: bool | None = None  # None: nobody said
+        # which inputs need a gradient -> what their rules save
+        self.savings: dict[tuple[bool, ...], tuple[Saving, ...]] = {}
 
     def __call__(
         self, *tensors: Tensor | None, shape: Any = None, dtype: Any = None, **parameters: Any
@@ -64,7 +69,8 @@ class Primitive:
         if dtype is None:
             dtype = first._storage.dtype  # type: ignore[union-attr]
         node = record(self.operator, nodes, parameters, shape, dtype)
-        if type(dtype) is tuple:
+        several = type(dtype) is tuple
+        if several:
             results = tuple(
                 Tensor._from_node(record(OUTPUT, (node,), {"index": i}, s, d))
                 for i, (s, d) in enumerate(zip(shape, dtype, strict=True))
@@ -73,13 +79,46 @@ class Primitive:
             results = (Tensor._from_node(node),)
         if state.enabled:
             for tensor in tensors:
-                if tensor is not None and tensor.requires_grad:
+                if tensor is not None and (
+                    tensor._requires_grad or tensor._backward_node() is not None
+                ):
                     self._track(tensors, parameters, results)
                     break
         elif state.inference:
             for result in results:
                 result._storage.inference = True
-        return results if type(dtype) is tuple else results[0]
+        return results if several else results[0]
+
+    def saving(self, needs: tuple[bool, ...], parameters: dict[str, Any]) -> tuple[Saving, ...]:
+        """What the rules of the inputs that need a gradient name, but for shapes and parameters."""
+        known = self.savings.get(needs)
+        if known is not None:
+            return known
+        rules = [self.joint] if self.joint else self.needed_rules(needs)
+        found: dict[str, Saving] = {}
+        for rule in rules:
+            for name in rule.saves:
+                if name in parameters or name in self.shapes:
+                    continue
+                if name in _ONE_RESULT:
+                    found[name] = name, "result", _ONE_RESULT[name]
+                elif name == "results":
+                    found[name] = name, "results", 0
+                elif self.variadic and name == self.inputs[-1]:
+                    found[name] = name, "rest", len(self.inputs) - 1
+                else:
+                    found[name] = name, "input", self.inputs.index(name)
+        self.savings[needs] = tuple(found.values())
+        return self.savings[needs]
+
+    def needed_rules(self, needs: Sequence[bool]) -> list[Rule]:
+        """The rules of the inputs that need a gradient."""
+        rules = self.rules
+        return [
+            rules[name]
+            for name, needed in zip(self.inputs, needs, strict=False)
+            if needed and name in rules
+        ]
 
     def _track(
         self,
@@ -89,8 +128,11 @@ class Primitive:
     ) -> None:
         if self.differentiable is False:
             return
-        kinds = [r._storage.dtype for r in results]
-        if not any(kind.is_floating_point or kind.is_complex for kind in kinds):
+        for result in results:
+            kind = result._storage.dtype
+            if kind.is_floating_point or kind.is_complex:
+                break
+        else:
             return
         if self.differentiable is None:
             raise NotImplementedError(f"the derivative for '{self.name}' is not implemented.")
@@ -120,34 +162,20 @@ class PrimitiveBackward(Backward):
 
     def save(self, tensors: tuple[Tensor | None, ...], results: tuple[Tensor, ...]) -> None:
         """Keeps what the rules of the inputs that need a gradient name, but for shapes."""
-        primitive = self.primitive
-        rules = [primitive.joint] if primitive.joint else self._needed_rules()
-        for rule in rules:
-            for name in rule.saves:  # type: ignore[union-attr]
-                if name in self.saved or name in self.parameters or name in primitive.shapes:
-                    continue
-                if name in _ONE_RESULT:
-                    self.saved[name] = SavedTensor(results[_ONE_RESULT[name]], True)
-                elif name == "results":
-                    self.saved[name] = tuple(SavedTensor(result, True) for result in results)
-                elif primitive.variadic and name == primitive.inputs[-1]:
-                    rest = tensors[len(primitive.inputs) - 1 :]
-                    self.saved[name] = tuple(
-                        None if t is None else SavedTensor(t, False) for t in rest
-                    )
-                else:
-                    position = primitive.inputs.index(name)
-                    tensor = tensors[position] if position < len(tensors) else None
-                    self.saved[name] = None if tensor is None else SavedTensor(tensor, False)
-
-    def _needed_rules(self) -> list[Rule]:
-        names = self.primitive.inputs
-        rules = self.primitive.rules
-        return [
-            rules[name]
-            for name, edge in zip(names, self.edges, strict=False)
-            if edge is not None and name in rules
-        ]
+        primitive, saved = self.primitive, self.saved
+        needs = () if primitive.joint else tuple([edge is not None for edge in self.edges])
+        for name, kind, position in primitive.saving(needs, self.parameters):
+            if kind == "result":
+                saved[name] = SavedTensor(results[position], True)
+            elif kind == "input":
+                tensor = tensors[position] if position < len(tensors) else None
+                saved[name] = None if tensor is None else SavedTensor(tensor, False)
+            elif kind == "results":
+                saved[name] = tuple(SavedTensor(result, True) for result in results)
+            else:
+                saved[name] = tuple(
+                    None if t is None else SavedTensor(t, False) for t in tensors[position:]
+                )
 
     def move_results(self, old: Any, new: Any) -> None:
         """Follows results that an in-place operation wrote into another storage."""
@@ -157,28 +185,32 @@ class PrimitiveBackward(Backward):
                     each.move(old, new)
 
     def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        if all(grad is None for grad in grads):
+        for grad in grads:
+            if grad is not None:
+                break
+        else:
             return (None,) * len(self.edges)
-        known = {
-            "grad": grads[0],
-            "grads": grads,
-            "needs": tuple(edge is not None for edge in self.edges),
-        }
+        known: dict[str, Any] = {"grad": grads[0], "grads": grads}
         primitive = self.primitive
         if primitive.joint is not None:
-            results = list(self._apply(primitive.joint, known))
-        else:
-            names = primitive.inputs
-            results = [
-                self._apply(primitive.rules[name], known)
-                if edge is not None and name in primitive.rules
-                else None
-                for name, edge in zip(names, self.edges, strict=False)
-            ]
-        return tuple(
-            None if result is None or self.edges[position] is None else self._fit(result, position)
-            for position, result in enumerate(results)
-        )
+            known["needs"] = tuple([edge is not None for edge in self.edges])
+            results = self._apply(primitive.joint, known)
+            return tuple(
+                [
+                    None
+                    if result is None or self.edges[position] is None
+                    else self._fit(result, position)
+                    for position, result in enumerate(results)
+                ]
+            )
+        found: list[Tensor | None] = []
+        rules = primitive.rules
+        for position, (name, edge) in enumerate(zip(primitive.inputs, self.edges, strict=False)):
+            result = None
+            if edge is not None and name in rules:
+                result = self._apply(rules[name], known)
+            found.append(None if result is None else self._fit(result, position))
+        return tuple(found)
 
     def _apply(self, rule: Rule, known: dict[str, Any]) -> Any:
         arguments = []
@@ -258,6 +290,7 @@ def gradient(
     joint = rules.pop("joint", joint)
     if joint is not None:
         chosen.joint = Rule(joint)
+    chosen.savings.clear()
     for name, rule in rules.items():
         if name not in chosen.inputs:
             raise ValueError(f"{chosen.name} has no input {name}, only {chosen.inputs}")

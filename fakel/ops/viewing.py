@@ -37,7 +37,8 @@ def make_view(
         assert first is not None
         view._base = base
         view._replay = lambda other: replay(first(other))
-    view._generation = view._base._generation
+    if view._base._generation:
+        view._generation = view._base._generation
     if state.enabled and input.requires_grad:
         attach(view, Pullback.titled(title)(input, pullback))
         view._generation = view._base._generation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -39,6 +40,8 @@ class Size(tuple[int, ...]):
         return Size, (tuple(self),)
 
 
+# asked again and again for the few shapes of a program
+@functools.lru_cache(maxsize=4096)
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides, in elements, of a contiguous tensor; as in PyTorch sizes of 0 count as 1."""
     strides = [1] * len(shape)

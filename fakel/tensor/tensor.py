@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fakel.tensor.dtypes import dtype
 from fakel.tensor.formats import Layout
 from fakel.tensor.formats import strided as strided_layout
 from fakel.tensor.printing import tensor_repr
-from fakel.tensor.size import Size, contiguous_strides, is_contiguous
+from fakel.tensor.size import Size, contiguous_strides
 from fakel.tensor.storage import Storage
 
 _NON_LEAF_GRAD = (
@@ -78,9 +79,9 @@ class Tensor:
     def _from_node(node: Node) -> Tensor:
         """A new contiguous tensor whose value is the node's."""
         tensor: Tensor = _new(Tensor)
-        shape = Size(node.shape)
-        tensor._shape = shape
-        tensor._storage = Storage(node, node.dtype, shape.numel())
+        shape = node.shape
+        tensor._shape = shape if type(shape) is Size else Size(shape)
+        tensor._storage = Storage(node, node.dtype, prod(shape))
         return tensor
 
     @staticmethod
@@ -159,8 +160,8 @@ class Tensor:
         """A tensor on the same storage with another geometry, outside of the autograd graph."""
         alias: Tensor = _new(Tensor)
         alias._storage = self._storage
-        alias._shape = Size(shape)
-        if not is_contiguous(shape, strides) or strides != contiguous_strides(shape):
+        alias._shape = shape if type(shape) is Size else Size(shape)
+        if strides != contiguous_strides(shape):
             alias._strides = strides
         if offset:
             alias._offset = offset
