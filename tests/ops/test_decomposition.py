@@ -115,3 +115,50 @@ def test_singular_matrices(name, text):
 def test_singular_systems():
     with pytest.raises(package.linalg.LinAlgError, match="The solver failed because the input"):
         to_array(package.linalg.solve(package.ones(2, 2), package.ones(2, 1)))
+
+
+def test_eig():
+    A = matrix(4, 4)
+    values, vectors = (to_array(part) for part in package.linalg.eig(package.tensor(A)))
+    np.testing.assert_allclose(A @ vectors, vectors * values, atol=1e-12)
+    found = to_array(package.linalg.eigvals(package.tensor(A)))
+    np.testing.assert_allclose(np.sort_complex(found), np.sort_complex(values), atol=1e-12)
+
+
+def test_lu():
+    A, B = matrix(4, 4), matrix(4, 2)
+    factors, pivots = package.linalg.lu_factor(package.tensor(A))
+    P, L, U = (to_array(part) for part in package.lu_unpack(factors, pivots))
+    np.testing.assert_allclose(P @ L @ U, A, atol=1e-12)
+    solved = package.linalg.lu_solve(factors, pivots, package.tensor(B))
+    np.testing.assert_allclose(A @ to_array(solved), B, atol=1e-12)
+
+
+def test_ldl():
+    A, B = symmetric(4, 4), matrix(4, 2)
+    factors, pivots = package.linalg.ldl_factor(package.tensor(A))
+    solved = package.linalg.ldl_solve(factors, pivots, package.tensor(B))
+    np.testing.assert_allclose(A @ to_array(solved), B, atol=1e-11)
+    assert to_array(package.linalg.ldl_factor_ex(package.tensor(A))[2]) == 0
+
+
+def test_householder_reflections():
+    A = matrix(4, 3)
+    reflections, scales = package.geqrf(package.tensor(A))
+    R = np.triu(to_array(reflections)[:3])
+    for make in (package.linalg.householder_product, package.orgqr):
+        Q = to_array(make(reflections, scales))
+        np.testing.assert_allclose(Q @ R, A, atol=1e-12)
+    whole = to_array(package.ormqr(reflections, scales, package.eye(4, dtype=reflections.dtype)))
+    np.testing.assert_allclose(whole[:, :3] @ R, A, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:torch.* is deprecated:UserWarning")
+def test_old_names():
+    A, B, square = matrix(4, 3), matrix(4, 2), matrix(4, 4)
+    Q, R = package.qr(package.tensor(A))
+    np.testing.assert_allclose(to_array(Q) @ to_array(R), A, atol=1e-12)
+    U, S, V = package.svd(package.tensor(A))
+    np.testing.assert_allclose(to_array(U) * to_array(S) @ to_array(V).T, A, atol=1e-12)
+    solved = package.lu_solve(package.tensor(B), *package.lu(package.tensor(square)))
+    np.testing.assert_allclose(square @ to_array(solved), B, atol=1e-12)

@@ -99,6 +99,13 @@ CASES = [
     ),
     case("nonzero", integers(0), options=PLAIN),
     case("nonzero", integers(high=2), options=PLAIN),
+    case("nonzero_static", integers(3, 4, high=2), size=4, options=PLAIN),
+    case(
+        "unravel_index",
+        integers(5, high=12),
+        (3, 4),
+        options={"gradient": 0, "method": False, "out": False},
+    ),
     case("argwhere", integers(3, 4, high=2), numpy=np.argwhere, options=PLAIN),
     case("unique", integers(10), numpy=np.unique, options=PLAIN),
     case("unique", integers(10), return_inverse=True, return_counts=True, options=PLAIN),

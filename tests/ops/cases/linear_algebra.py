@@ -120,6 +120,60 @@ CASES = [
     case(
         "pinverse", floats(4, 3), numpy=np.linalg.pinv, options={"tolerance": 10, "method": False}
     ),
+    case("linalg.cholesky_ex", definite(3, 3), options={"tolerance": 10, "gradient": None}),
+    case(
+        "cholesky_inverse",
+        floats(3, 3, domain="above one"),
+        options={"tolerance": 50, "gradient": None},
+    ),
+    case(
+        "cholesky_solve",
+        floats(3, 2),
+        floats(3, 3, domain="above one"),
+        options={"tolerance": 50, "gradient": None},
+    ),
+    case("linalg.cond", definite(3, 3), options={"tolerance": 20, "gradient": None}),
+    case("linalg.diagonal", floats(3, 4), options={"gradient": 2}),
+    case("linalg.inv_ex", definite(3, 3), options={"tolerance": 10, "gradient": None}),
+    case(
+        "linalg.lstsq",
+        floats(4, 3),
+        floats(4, 2),
+        options={"tolerance": 50, "gradient": None, "out": False},
+    ),
+    case("linalg.lu_factor", definite(3, 3), options={"tolerance": 10, "gradient": None}),
+    case("linalg.lu_factor_ex", definite(3, 3), options={"tolerance": 10, "gradient": None}),
+    case("linalg.lu", definite(3, 3), options={"tolerance": 10, "gradient": None}),
+    case("linalg.matmul", floats(3, 4), floats(4, 2), numpy=np.matmul),
+    case("linalg.matrix_exp", floats(3, 3), options={"tolerance": 20, "gradient": None}),
+    case("matrix_exp", floats(3, 3), options={"tolerance": 20, "gradient": None}),
+    case("linalg.matrix_rank", floats(4, 3), numpy=np.linalg.matrix_rank, options=PLAIN),
+    case(
+        "linalg.solve_ex", definite(3, 3), floats(3, 2), options={"tolerance": 10, "gradient": None}
+    ),
+    case("linalg.solve_triangular", definite(3, 3), floats(3, 2), upper=True, options=LOOSE),
+    case(
+        "triangular_solve",
+        floats(3, 2),
+        definite(3, 3),
+        options={"tolerance": 10, "gradient": None, "out": False, "method": False},
+    ),
+    case(
+        "linalg.tensorinv",
+        floats(6, 2, 3),
+        ind=1,
+        numpy=lambda a, ind: np.linalg.tensorinv(a, ind),
+        options={"tolerance": 50, "gradient": None},
+    ),
+    case(
+        "linalg.tensorsolve",
+        floats(2, 3, 6),
+        floats(2, 3),
+        numpy=np.linalg.tensorsolve,
+        options={"tolerance": 50, "gradient": None},
+    ),
+    case("linalg.vander", floats(4), options={"gradient": None}),
+    case("geqrf", floats(4, 3), options={"tolerance": 50, "gradient": None}),
 ]
 
 MISTAKES = [
@@ -224,6 +278,24 @@ MISTAKES = [
 ]
 
 ELSEWHERE = dict.fromkeys(
-    ("linalg.eigh", "linalg.qr", "linalg.svd"),
-    "signs of the factors are free; tests/ops/test_decomposition.py multiplies them back",
+    (
+        "linalg.eig",
+        "linalg.eigh",
+        "linalg.eigvals",
+        "linalg.householder_product",
+        "linalg.ldl_factor",
+        "linalg.ldl_factor_ex",
+        "linalg.ldl_solve",
+        "linalg.lu_solve",
+        "linalg.qr",
+        "linalg.svd",
+        "lu",
+        "lu_solve",
+        "lu_unpack",
+        "orgqr",
+        "ormqr",
+        "qr",
+        "svd",
+    ),
+    "factors are not unique, or input of another; tests/ops/test_decomposition.py multiplies back",
 )

@@ -217,6 +217,7 @@ ELSEWHERE = {
         "it shares memory or is a constructor; see tests/tensor/test_interchange.py",
     ),
     "chain_matmul": "PyTorch warns that it is deprecated; linalg.multi_dot is its other name",
+    "cholesky": "PyTorch warns that it is deprecated; linalg.cholesky is its other name",
     "ger": "PyTorch warns that it is deprecated; outer is its other name",
     **dict.fromkeys(
         (
