@@ -7,8 +7,8 @@ row where its elements are neighbours ("along"), else across neighbouring rows, 
     rows = Rows("scale_rows", shape, (1,), [("x", x, x.strides), ("out", out, out.strides)])
 
     def row():
-        (total,) = rows.fold([(SUM, "f32")], lambda: [rows.at(0)])
-        rows.walk(lambda: rows.put(1, rows.at(0) / total))
+        (total,) = rows.fold([(SUM, "f32")], lambda: [rows.at("x")])
+        rows.walk(lambda: rows.put("out", rows.at("x") / total))
 
     rows.run(row, parallel=True)
     plan.call(rows.kernel, rows.accesses, writes=[out], parallel=True)
@@ -131,6 +131,7 @@ class Rows:
     ) -> None:
         self.build = Builder(name)
         self.accesses = [access for _, access, _ in operands]
+        self._numbers = {label: number for number, (label, _, _) in enumerate(operands)}
         self.buffers = [self.build.buffer(label, access.scalar) for label, access, _ in operands]
         strides = [tuple(steps) for _, _, steps in operands]
         reduced = [dim for dim in range(len(shape)) if dim in set(dims)]
@@ -147,6 +148,10 @@ class Rows:
     def kernel(self) -> Kernel:
         """The kernel built so far."""
         return self.build.kernel
+
+    def access(self, name: str) -> Access:
+        """Where an operand lies."""
+        return self.accesses[self._numbers[name]]
 
     def _choose_lanes(self, vectors: int) -> None:
         """Which dimension the lanes lie along; it becomes the last of the row or of the kept ones."""
@@ -245,13 +250,15 @@ class Rows:
         along = steps[-1] if steps else 0
         return index, self._lanes if along == 1 else 1
 
-    def at(self, operand: int) -> Expression:
+    def at(self, name: str) -> Expression:
         """An operand's elements at this place of the row; outside of a walk, what the row has one of."""
+        operand = self._numbers[name]
         index, lanes = self._index(operand)
         return self.build.load(self.buffers[operand], index, lanes)
 
-    def put(self, operand: int, value: Expression) -> None:
+    def put(self, name: str, value: Expression) -> None:
         """Writes an operand's elements at this place."""
+        operand = self._numbers[name]
         index, lanes = self._index(operand)
         scalar = self.buffers[operand].scalar
         value = value if value.type.scalar == "i1" and scalar == "u8" else cast(value, scalar)

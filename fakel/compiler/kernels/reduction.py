@@ -77,8 +77,8 @@ def _reduce(
 
     def row() -> None:
         kind = (reduction.fold, reduction.scalar)
-        (value,) = rows.fold([kind], lambda: [reduction.term(rows.let(rows.at(0)))])
-        rows.put(1, reduction.finish(value))
+        (value,) = rows.fold([kind], lambda: [reduction.term(rows.let(rows.at("x")))])
+        rows.put("out", reduction.finish(value))
 
     parallel = source.count >= PARALLEL_ELEMENTS
     rows.run(row, parallel)
@@ -212,7 +212,7 @@ def _count_nonzero(plan: Any, node: Node) -> bool:
 
 
 def _over_rows(plan: Any, node: Node, scalar: str) -> tuple[Rows, bool]:
-    """The rows of a reduction with operands 0, the input, and 1, the result."""
+    """The rows of a reduction with the operands x and out."""
     source, out = plan.read(node.inputs[0]), plan.result(node)
     dims = node.parameters["dims"]
     operands = [
@@ -233,16 +233,16 @@ def _var(plan: Any, node: Node) -> bool:
     rows, parallel = _over_rows(plan, node, "f64")
 
     def row() -> None:
-        (total,) = rows.fold([(SUM, "f64")], lambda: [cast(rows.at(0), "f64")])
+        (total,) = rows.fold([(SUM, "f64")], lambda: [cast(rows.at("x"), "f64")])
         mean = rows.let(total / float(count))
 
         def square() -> list[Expression]:
-            gap = rows.let(cast(rows.at(0), "f64") - mean)
+            gap = rows.let(cast(rows.at("x"), "f64") - mean)
             return [gap * gap]
 
         (squares,) = rows.fold([(SUM, "f64")], square)
         variance = squares / degrees
-        rows.put(1, call("sqrt", variance) if node.operator.name == "std" else variance)
+        rows.put("out", call("sqrt", variance) if node.operator.name == "std" else variance)
 
     rows.run(row, parallel)
     plan.call(rows.kernel, rows.accesses, writes=rows.accesses[1:], parallel=parallel)
@@ -257,13 +257,13 @@ def _logsumexp(plan: Any, node: Node) -> bool:
     rows, parallel = _over_rows(plan, node, "f32")
 
     def row() -> None:
-        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at(0)])
+        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at("x")])
         finite = binary("<", call("fabs", highest), math.inf)
         shift = rows.let(select(finite, highest, 0.0))
         (total,) = rows.fold(
-            [(SUM, "f32")], lambda: [functions.exp(rows.let(rows.at(0) - shift))]
+            [(SUM, "f32")], lambda: [functions.exp(rows.let(rows.at("x") - shift))]
         )
-        rows.put(1, functions.log(total) + shift)
+        rows.put("out", functions.log(total) + shift)
 
     rows.run(row, parallel)
     plan.call(rows.kernel, rows.accesses, writes=rows.accesses[1:], parallel=parallel)

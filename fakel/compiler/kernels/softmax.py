@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fakel.compiler import math as functions
@@ -14,14 +15,12 @@ from fakel.graph import Node
 PARALLEL_ELEMENTS = 8192
 
 
-def _rows(plan: Any, node: Node, vectors: int) -> Rows:
-    """The node's rows; the operands are its inputs and then its result."""
-    sources = [plan.read(source) for source in node.inputs]
-    out = plan.result(node)
-    operands = [(f"x{i}", access, access.strides) for i, access in enumerate(sources)]
-    operands.append(("out", out, out.strides))
+def _rows(plan: Any, node: Node, names: tuple[str, ...], vectors: int) -> Rows:
+    """The node's rows; the operands are its inputs, named, and its result, "out"."""
+    accesses = [*(plan.read(source) for source in node.inputs), plan.result(node)]
+    operands = [(n, a, a.strides) for n, a in zip((*names, "out"), accesses, strict=True)]
     dims = (node.parameters["dim"],)
-    return Rows(node.operator.name, node.shape, dims, operands, out.scalar, vectors)
+    return Rows(node.operator.name, node.shape, dims, operands, accesses[-1].scalar, vectors)
 
 
 def _known(node: Node, *dtypes: str) -> bool:
@@ -29,10 +28,11 @@ def _known(node: Node, *dtypes: str) -> bool:
     return all(kind in dtypes and kind == kinds[0] for kind in kinds) and 0 not in node.shape
 
 
-def _call(plan: Any, rows: Rows, row: Any, out: int) -> bool:
-    parallel = rows.accesses[out].count >= PARALLEL_ELEMENTS
+def _call(plan: Any, rows: Rows, row: Callable[[], None]) -> bool:
+    out = rows.access("out")
+    parallel = out.count >= PARALLEL_ELEMENTS
     rows.run(row, parallel)
-    plan.call(rows.kernel, rows.accesses, writes=[rows.accesses[out]], parallel=parallel)
+    plan.call(rows.kernel, rows.accesses, writes=[out], parallel=parallel)
     return True
 
 
@@ -40,67 +40,67 @@ def _call(plan: Any, rows: Rows, row: Any, out: int) -> bool:
 def _softmax(plan: Any, node: Node) -> bool:
     if not _known(node, "float32"):
         return False
-    rows = _rows(plan, node, 2)
+    rows = _rows(plan, node, ("x",), 2)
 
     def row() -> None:
-        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at(0)])
+        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at("x")])
 
         def power() -> list[Expression]:
-            value = rows.let(functions.exp(rows.let(rows.at(0) - highest)))
-            rows.put(1, value)
+            value = rows.let(functions.exp(rows.let(rows.at("x") - highest)))
+            rows.put("out", value)
             return [value]
 
         (total,) = rows.fold([(SUM, "f32")], power)
         scale = rows.let(1.0 / total)
-        rows.walk(lambda: rows.put(1, rows.at(1) * scale))
+        rows.walk(lambda: rows.put("out", rows.at("out") * scale))
 
-    return _call(plan, rows, row, 1)
+    return _call(plan, rows, row)
 
 
 @lowers("log_softmax")
 def _log_softmax(plan: Any, node: Node) -> bool:
     if not _known(node, "float32"):
         return False
-    rows = _rows(plan, node, 2)
+    rows = _rows(plan, node, ("x",), 2)
 
     def row() -> None:
-        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at(0)])
+        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at("x")])
         (total,) = rows.fold(
-            [(SUM, "f32")], lambda: [functions.exp(rows.let(rows.at(0) - highest))]
+            [(SUM, "f32")], lambda: [functions.exp(rows.let(rows.at("x") - highest))]
         )
         logarithm = rows.let(functions.log(total))
-        rows.walk(lambda: rows.put(1, rows.at(0) - highest - logarithm))
+        rows.walk(lambda: rows.put("out", rows.at("x") - highest - logarithm))
 
-    return _call(plan, rows, row, 1)
+    return _call(plan, rows, row)
 
 
 @lowers("softmax_gradient")
 def _softmax_gradient(plan: Any, node: Node) -> bool:
     if not _known(node, "float32", "float64"):
         return False
-    rows = _rows(plan, node, 4)
-    scalar = rows.accesses[2].scalar
+    rows = _rows(plan, node, ("grad", "result"), 4)
+    scalar = rows.access("out").scalar
 
     def row() -> None:
-        (inner,) = rows.fold([(SUM, scalar)], lambda: [rows.at(0) * rows.at(1)])
+        (inner,) = rows.fold([(SUM, scalar)], lambda: [rows.at("grad") * rows.at("result")])
 
         def pulled() -> None:
-            softened = rows.let(rows.at(1))
-            rows.put(2, rows.at(0) * softened - softened * inner)
+            softened = rows.let(rows.at("result"))
+            rows.put("out", rows.at("grad") * softened - softened * inner)
 
         rows.walk(pulled)
 
-    return _call(plan, rows, row, 2)
+    return _call(plan, rows, row)
 
 
 @lowers("log_softmax_gradient")
 def _log_softmax_gradient(plan: Any, node: Node) -> bool:
     if not _known(node, "float32"):
         return False
-    rows = _rows(plan, node, 2)
+    rows = _rows(plan, node, ("grad", "result"), 2)
 
     def row() -> None:
-        (total,) = rows.fold([(SUM, "f32")], lambda: [rows.at(0)])
-        rows.walk(lambda: rows.put(2, rows.at(0) - functions.exp(rows.let(rows.at(1))) * total))
+        (total,) = rows.fold([(SUM, "f32")], lambda: [rows.at("grad")])
+        rows.walk(lambda: rows.put("out", rows.at("grad") - functions.exp(rows.let(rows.at("result"))) * total))
 
-    return _call(plan, rows, row, 2)
+    return _call(plan, rows, row)

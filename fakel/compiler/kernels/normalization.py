@@ -1,0 +1,503 @@
+"""Batch, layer, group and root-mean-square normalisation, and their gradients.
+
+Each row (a channel, a sample, a group of a sample) is read for its mean, read for its variance and
+then normalised, by one thread, so that it comes from the cache the second and third time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fakel.compiler.loop_ir import Expression, call
+from fakel.compiler.lowering import Access, lowers
+from fakel.compiler.rows import SUM, Rows, kept_strides
+from fakel.graph import Node
+from fakel.tensor.size import contiguous_strides
+
+# kernels over fewer elements stay on one thread
+PARALLEL_ELEMENTS = 16384
+
+Operand = tuple[str, Access, Sequence[int]]
+
+
+def _known(node: Node) -> bool:
+    kinds = {source.dtype.name for source in node.inputs if source is not None}
+    shape = node.shape[0] if isinstance(node.dtype, tuple) else node.shape
+    return kinds in ({"float32"}, {"float64"}) and 0 not in shape
+
+
+def _reads(plan: Any, node: Node) -> list[Access | None]:
+    return [None if source is None else plan.read(source) for source in node.inputs]
+
+
+def _call(
+    plan: Any,
+    name: str,
+    shape: Sequence[int],
+    dims: Sequence[int],
+    operands: Sequence[Operand | None],
+    row: Callable[[Rows], None],
+    written: Sequence[str],
+) -> None:
+    """Adds the call of a kernel over the rows ``dims`` of ``shape``; absent operands are left out."""
+    present = [operand for operand in operands if operand is not None]
+    rows = Rows(name, shape, dims, present, present[0][1].scalar)
+    parallel = math.prod(shape) >= PARALLEL_ELEMENTS
+    rows.run(lambda: row(rows), parallel)
+    writes = [rows.access(label) for label in written]
+    plan.call(rows.kernel, rows.accesses, writes=writes, parallel=parallel)
+
+
+def _sums(
+    rows: Rows, scalar: str, terms: Callable[[], Sequence[Expression]], number: int = 1
+) -> list[Expression]:
+    return rows.fold([(SUM, scalar)] * number, terms)
+
+
+def _square(value: Expression) -> Expression:
+    return value * value
+
+
+def _normalise(
+    rows: Rows, scalar: str, count: int, eps: float, weight: bool, bias: bool, whole_row: bool
+) -> tuple[Expression, Expression, Expression]:
+    """Writes the normalised x to out. Gives the mean, the variance and the factor 1 / deviation.
+
+    Args:
+        whole_row: whether weight and bias are the same along the row.
+    """
+    (total,) = _sums(rows, scalar, lambda: [rows.at("x")])
+    mean = rows.let(total / float(count))
+    (squares,) = _sums(rows, scalar, lambda: [_square(rows.let(rows.at("x") - mean))])
+    variance = rows.let(squares / float(count))
+    scale = rows.let(1.0 / call("sqrt", variance + eps))
+    factor = rows.let(scale * rows.at("weight")) if weight and whole_row else scale
+
+    def write() -> None:
+        value = (rows.at("x") - mean) * factor
+        if weight and not whole_row:
+            value = value * rows.at("weight")
+        rows.put("out", value + rows.at("bias") if bias else value)
+
+    rows.walk(write)
+    return mean, variance, scale
+
+
+def _pull(
+    rows: Rows, scalar: str, count: int, mean: Expression | None, scale: Expression, weight: bool
+) -> None:
+    """Writes the gradient of x to out, for weights that change along the row."""
+
+    def terms() -> tuple[Expression, Expression]:
+        pulled = rows.at("grad") * rows.at("weight") if weight else rows.at("grad")
+        x = rows.at("x")
+        return rows.let(pulled), (x if mean is None else x - mean) * scale
+
+    def products() -> list[Expression]:
+        pulled, normalised = terms()
+        return [pulled, pulled * normalised][mean is None :]
+
+    found = [
+        rows.let(v / float(count)) for v in _sums(rows, scalar, products, 1 + (mean is not None))
+    ]
+
+    def write() -> None:
+        pulled, normalised = terms()
+        centred = pulled if mean is None else pulled - found[0]
+        rows.put("out", (centred - normalised * found[-1]) * scale)
+
+    rows.walk(write)
+
+
+# -------------------------------------------------------------------- batches
+
+
+def _channel(name: str, access: Access | None, ndim: int) -> Operand | None:
+    """A vector of channels over (batch, channels, *)."""
+    if access is None:
+        return None
+    return name, access, (0, access.strides[0], *(0,) * (ndim - 2))
+
+
+@lowers("batch_norm")
+def _batch_norm(plan: Any, node: Node) -> bool:
+    if not _known(node):
+        return False
+    x, weight, bias = _reads(plan, node)
+    assert x is not None
+    out, mean, variance = plan.results(node)
+    ndim, scalar, eps = len(x.shape), x.scalar, node.parameters["eps"]
+    dims = (0, *range(2, ndim))
+    count = x.count // x.shape[1]
+
+    def row(rows: Rows) -> None:
+        found = _normalise(
+            rows, scalar, count, eps, weight is not None, bias is not None, whole_row=True
+        )
+        rows.put("mean", found[0])
+        rows.put("variance", found[1])
+
+    operands = [
+        ("x", x, x.strides),
+        _channel("weight", weight, ndim),
+        _channel("bias", bias, ndim),
+        ("out", out, out.strides),
+        _channel("mean", mean, ndim),
+        _channel("variance", variance, ndim),
+    ]
+    _call(plan, "batch_norm", x.shape, dims, operands, row, ("out", "mean", "variance"))
+    return True
+
+
+@lowers("batch_norm_gradient")
+def _batch_norm_gradient(plan: Any, node: Node) -> bool:
+    if not _known(node):
+        return False
+    grad, x, weight, mean, variance = _reads(plan, node)
+    assert grad is not None and x is not None
+    out, weight_gradient, bias_gradient = plan.results(node)
+    ndim, scalar, eps = len(x.shape), x.scalar, node.parameters["eps"]
+    dims = (0, *range(2, ndim))
+    count = x.count // x.shape[1]
+
+    def row(rows: Rows) -> None:
+        centre = rows.let(rows.at("mean"))
+        scale = rows.let(1.0 / call("sqrt", rows.at("variance") + eps))
+
+        def terms() -> list[Expression]:
+            pulled = rows.let(rows.at("grad"))
+            return [pulled, pulled * (rows.at("x") - centre)]
+
+        total, inner = _sums(rows, scalar, terms, 2)
+        inner = rows.let(inner * scale)
+        rows.put("bias_gradient", total)
+        rows.put("weight_gradient", inner)
+        mean_total = rows.let(total / float(count))
+        slope = rows.let(inner / float(count) * scale)
+        factor = scale if weight is None else rows.let(scale * rows.at("weight"))
+
+        def write() -> None:
+            centred = rows.at("grad") - mean_total
+            rows.put("out", (centred - (rows.at("x") - centre) * slope) * factor)
+
+        rows.walk(write)
+
+    operands = [
+        ("grad", grad, grad.strides),
+        ("x", x, x.strides),
+        _channel("weight", weight, ndim),
+        _channel("mean", mean, ndim),
+        _channel("variance", variance, ndim),
+        ("out", out, out.strides),
+        _channel("weight_gradient", weight_gradient, ndim),
+        _channel("bias_gradient", bias_gradient, ndim),
+    ]
+    written = ("out", "weight_gradient", "bias_gradient")
+    _call(plan, "batch_norm_gradient", x.shape, dims, operands, row, written)
+    return True
+
+
+@lowers("batch_norm_inference")
+def _batch_norm_inference(plan: Any, node: Node) -> bool:
+    if not _known(node):
+        return False
+    x, weight, bias, mean, variance = _reads(plan, node)
+    assert x is not None
+    out = plan.result(node)
+    ndim, eps = len(x.shape), node.parameters["eps"]
+
+    def row(rows: Rows) -> None:
+        centre = rows.let(rows.at("mean"))
+        scale = 1.0 / call("sqrt", rows.at("variance") + eps)
+        factor = rows.let(scale if weight is None else scale * rows.at("weight"))
+
+        def write() -> None:
+            value = (rows.at("x") - centre) * factor
+            rows.put("out", value if bias is None else value + rows.at("bias"))
+
+        rows.walk(write)
+
+    operands = [
+        ("x", x, x.strides),
+        _channel("weight", weight, ndim),
+        _channel("bias", bias, ndim),
+        _channel("mean", mean, ndim),
+        _channel("variance", variance, ndim),
+        ("out", out, out.strides),
+    ]
+    _call(plan, "batch_norm_inference", x.shape, (0, *range(2, ndim)), operands, row, ("out",))
+    return True
+
+
+# -------------------------------------------------------------------- last dimensions
+
+
+def _last_dims(shape: Sequence[int], elements: int) -> tuple[int, ...]:
+    """The last dimensions, which have so many elements together."""
+    first = len(shape)
+    while first and math.prod(shape[first:]) < elements:
+        first -= 1
+    return tuple(range(first, len(shape)))
+
+
+def _along(name: str, access: Access | None, shape: Sequence[int], dims: Any) -> Operand | None:
+    """A vector of the elements of a row."""
+    if access is None:
+        return None
+    inner = contiguous_strides(tuple(shape[dim] for dim in dims))
+    return name, access, (*(0,) * (len(shape) - len(dims)), *inner)
+
+
+def _contiguous(access: Access | None) -> bool:
+    return access is None or tuple(access.strides) == tuple(contiguous_strides(access.shape))
+
+
+@lowers("layer_norm")
+def _layer_norm(plan: Any, node: Node) -> bool:
+    x, weight, bias = _reads(plan, node)
+    if not (_known(node) and _contiguous(weight) and _contiguous(bias)):
+        return False
+    assert x is not None
+    out, mean, factor = plan.results(node)
+    shape, elements = x.shape, node.parameters["elements"]
+    dims = _last_dims(shape, elements)
+    eps, scalar = node.parameters["eps"], x.scalar
+
+    def row(rows: Rows) -> None:
+        centre, _, scale = _normalise(
+            rows, scalar, elements, eps, weight is not None, bias is not None, whole_row=False
+        )
+        rows.put("mean", centre)
+        rows.put("scale", scale)
+
+    operands = [
+        ("x", x, x.strides),
+        _along("weight", weight, shape, dims),
+        _along("bias", bias, shape, dims),
+        ("out", out, out.strides),
+        ("mean", mean, kept_strides(shape, dims)),
+        ("scale", factor, kept_strides(shape, dims)),
+    ]
+    _call(plan, "layer_norm", shape, dims, operands, row, ("out", "mean", "scale"))
+    return True
+
+
+@lowers("layer_norm_gradient")
+def _layer_norm_gradient(plan: Any, node: Node) -> bool:
+    grad, x, weight, mean, factor = _reads(plan, node)
+    if not (_known(node) and _contiguous(weight) and _contiguous(mean) and _contiguous(factor)):
+        return False
+    assert grad is not None and x is not None and mean is not None and factor is not None
+    out, weight_gradient, bias_gradient = plan.results(node)
+    shape, elements, scalar = x.shape, node.parameters["elements"], x.scalar
+    dims = _last_dims(shape, elements)
+    by_row = kept_strides(shape, dims)
+    common = [
+        ("grad", grad, grad.strides),
+        ("x", x, x.strides),
+        ("mean", mean, by_row),
+        ("scale", factor, by_row),
+    ]
+
+    def row(rows: Rows) -> None:
+        centre, scale = rows.let(rows.at("mean")), rows.let(rows.at("scale"))
+        _pull(rows, scalar, elements, centre, scale, weight is not None)
+
+    operands = [*common, _along("weight", weight, shape, dims), ("out", out, out.strides)]
+    _call(plan, "layer_norm_gradient", shape, dims, operands, row, ("out",))
+
+    def column(rows: Rows) -> None:
+        def terms() -> list[Expression]:
+            pulled = rows.let(rows.at("grad"))
+            return [pulled * ((rows.at("x") - rows.at("mean")) * rows.at("scale")), pulled]
+
+        found = _sums(rows, scalar, terms, 2)
+        rows.put("weight_gradient", found[0])
+        rows.put("bias_gradient", found[1])
+
+    operands = [
+        *common,
+        _along("weight_gradient", weight_gradient, shape, dims),
+        _along("bias_gradient", bias_gradient, shape, dims),
+    ]
+    others = tuple(range(len(shape) - len(dims)))
+    written = ("weight_gradient", "bias_gradient")
+    _call(plan, "layer_norm_weight_gradient", shape, others, operands, column, written)
+    return True
+
+
+@lowers("rms_norm")
+def _rms_norm(plan: Any, node: Node) -> bool:
+    x, weight = _reads(plan, node)
+    if not (_known(node) and _contiguous(weight)):
+        return False
+    assert x is not None
+    out = plan.result(node)
+    shape, elements, eps = x.shape, node.parameters["elements"], node.parameters["eps"]
+    dims = _last_dims(shape, elements)
+
+    def row(rows: Rows) -> None:
+        scale = _inverse_root(rows, x.scalar, elements, eps)
+
+        def write() -> None:
+            value = rows.at("x") * scale
+            rows.put("out", value if weight is None else value * rows.at("weight"))
+
+        rows.walk(write)
+
+    operands = [
+        ("x", x, x.strides),
+        _along("weight", weight, shape, dims),
+        ("out", out, out.strides),
+    ]
+    _call(plan, "rms_norm", shape, dims, operands, row, ("out",))
+    return True
+
+
+def _inverse_root(rows: Rows, scalar: str, elements: int, eps: float) -> Expression:
+    """1 / sqrt(mean(x²) + eps)."""
+    (squares,) = _sums(rows, scalar, lambda: [_square(rows.let(rows.at("x")))])
+    return rows.let(1.0 / call("sqrt", squares / float(elements) + eps))
+
+
+@lowers("rms_norm_gradient")
+def _rms_norm_gradient(plan: Any, node: Node) -> bool:
+    grad, x, weight = _reads(plan, node)
+    if not (_known(node) and _contiguous(weight)):
+        return False
+    assert grad is not None and x is not None
+    out, weight_gradient = plan.results(node)
+    shape, elements, eps = x.shape, node.parameters["elements"], node.parameters["eps"]
+    dims = _last_dims(shape, elements)
+    by_row = kept_strides(shape, dims)
+    scales = plan.scratch(x.count // elements, x.dtype)
+    common = [
+        ("grad", grad, grad.strides),
+        ("x", x, x.strides),
+        ("scale", scales, by_row),
+    ]
+
+    def row(rows: Rows) -> None:
+        scale = _inverse_root(rows, x.scalar, elements, eps)
+        rows.put("scale", scale)
+        _pull(rows, x.scalar, elements, None, scale, weight is not None)
+
+    operands = [*common, _along("weight", weight, shape, dims), ("out", out, out.strides)]
+    _call(plan, "rms_norm_gradient", shape, dims, operands, row, ("out", "scale"))
+
+    def column(rows: Rows) -> None:
+        (found,) = _sums(
+            rows, x.scalar, lambda: [rows.at("grad") * (rows.at("x") * rows.at("scale"))]
+        )
+        rows.put("weight_gradient", found)
+
+    operands = [*common, _along("weight_gradient", weight_gradient, shape, dims)]
+    others = tuple(range(len(shape) - len(dims)))
+    _call(plan, "rms_norm_weight_gradient", shape, others, operands, column, ("weight_gradient",))
+    return True
+
+
+# -------------------------------------------------------------------- groups
+
+
+def _grouped(access: Access, groups: int) -> Access:
+    """(batch, channels, *) as (batch, groups, channels of a group, *)."""
+    batch, channels, *rest = access.shape
+    inner = channels // groups
+    return replace(
+        access,
+        shape=(batch, groups, inner, *rest),
+        strides=(access.strides[0], access.strides[1] * inner, *access.strides[1:]),
+    )
+
+
+def _group_channel(
+    name: str, access: Access | None, shape: Sequence[int]
+) -> Operand | None:
+    """A vector of channels over (batch, groups, channels of a group, *)."""
+    if access is None:
+        return None
+    step = access.strides[0]
+    return name, access, (0, step * shape[2], step, *(0,) * (len(shape) - 3))
+
+
+@lowers("group_norm")
+def _group_norm(plan: Any, node: Node) -> bool:
+    if not _known(node):
+        return False
+    source, weight, bias = _reads(plan, node)
+    assert source is not None
+    result, mean, factor = plan.results(node)
+    groups, eps = node.parameters["groups"], node.parameters["eps"]
+    x, out = _grouped(source, groups), _grouped(result, groups)
+    shape, scalar = x.shape, x.scalar
+    count = math.prod(shape[2:])
+
+    def row(rows: Rows) -> None:
+        centre, _, scale = _normalise(
+            rows, scalar, count, eps, weight is not None, bias is not None, whole_row=False
+        )
+        rows.put("mean", centre)
+        rows.put("scale", scale)
+
+    dims = tuple(range(2, len(shape)))
+    operands = [
+        ("x", x, x.strides),
+        _group_channel("weight", weight, shape),
+        _group_channel("bias", bias, shape),
+        ("out", out, out.strides),
+        ("mean", mean, kept_strides(shape, dims)),
+        ("scale", factor, kept_strides(shape, dims)),
+    ]
+    _call(plan, "group_norm", shape, dims, operands, row, ("out", "mean", "scale"))
+    return True
+
+
+@lowers("group_norm_gradient")
+def _group_norm_gradient(plan: Any, node: Node) -> bool:
+    given, source, weight, mean, factor = _reads(plan, node)
+    if not (_known(node) and _contiguous(mean) and _contiguous(factor)):
+        return False
+    assert given is not None and source is not None and mean is not None and factor is not None
+    result, weight_gradient, bias_gradient = plan.results(node)
+    groups = node.parameters["groups"]
+    grad, x, out = (_grouped(access, groups) for access in (given, source, result))
+    shape, scalar = x.shape, x.scalar
+    dims = tuple(range(2, len(shape)))
+    count = math.prod(shape[2:])
+    by_row = kept_strides(shape, dims)
+    common = [
+        ("grad", grad, grad.strides),
+        ("x", x, x.strides),
+        ("mean", mean, by_row),
+        ("scale", factor, by_row),
+    ]
+
+    def row(rows: Rows) -> None:
+        centre, scale = rows.let(rows.at("mean")), rows.let(rows.at("scale"))
+        _pull(rows, scalar, count, centre, scale, weight is not None)
+
+    operands = [*common, _group_channel("weight", weight, shape), ("out", out, out.strides)]
+    _call(plan, "group_norm_gradient", shape, dims, operands, row, ("out",))
+
+    def channel(rows: Rows) -> None:
+        def terms() -> list[Expression]:
+            pulled = rows.let(rows.at("grad"))
+            return [pulled * ((rows.at("x") - rows.at("mean")) * rows.at("scale")), pulled]
+
+        found = _sums(rows, scalar, terms, 2)
+        rows.put("weight_gradient", found[0])
+        rows.put("bias_gradient", found[1])
+
+    operands = [
+        *common,
+        _group_channel("weight_gradient", weight_gradient, shape),
+        _group_channel("bias_gradient", bias_gradient, shape),
+    ]
+    written = ("weight_gradient", "bias_gradient")
+    channels_of = (0, *range(3, len(shape)))
+    _call(plan, "group_norm_weight_gradient", shape, channels_of, operands, channel, written)
+    return True
