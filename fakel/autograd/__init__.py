@@ -1,6 +1,6 @@
 """Automatic differentiation: the tape, ``backward`` and ``grad``, grad modes, custom functions."""
 
-from fakel.autograd import anomaly, function, graph, methods
+from fakel.autograd import anomaly, function, functional, graph, methods
 from fakel.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from fakel.autograd.backward import backward, grad
 from fakel.autograd.function import Function
@@ -13,14 +13,17 @@ from fakel.autograd.modes import (
     no_grad,
     set_grad_enabled,
 )
+from fakel.autograd.variable import Variable
 
 __all__ = [
     "Function",
+    "Variable",
     "anomaly",
     "backward",
     "detect_anomaly",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
