@@ -1,0 +1,150 @@
+"""Lowerings of pooling over one and two spatial dimensions: maximum, average, adaptive average."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fakel.compiler.kernels.convolution_layout import FLOATS, four_dimensional, two_dimensional
+from fakel.compiler.kernels.pooling_adaptive import adaptive_average, adaptive_average_gradient
+from fakel.compiler.kernels.pooling_windows import (
+    Windows,
+    average_pool,
+    average_pool_gradient,
+    max_pool,
+    max_pool_gradient,
+)
+from fakel.compiler.lowering import Access, lowers
+from fakel.graph import Node
+
+# Fewer elements than this are not worth waking other threads.
+SMALL = 1 << 14
+
+
+def _supported(access: Access, node: Node) -> bool:
+    shapes = node.shape if isinstance(node.dtype, tuple) else (node.shape,)
+    return (
+        access.dtype.name in FLOATS
+        and len(access.shape) in (3, 4)
+        and all(math.prod(shape) for shape in (access.shape, *shapes))
+    )
+
+
+def _windows(access: Access, size: tuple[int, ...], window: Any) -> Windows:
+    batch, channels = access.shape[:2]
+    return Windows(
+        scalar=access.scalar,
+        batch=batch,
+        channels=channels,
+        size=two_dimensional(tuple(size), 1),
+        strides=four_dimensional(access).strides,  # type: ignore[arg-type]
+        kernel=two_dimensional(window.kernel, 1),
+        step=two_dimensional(window.stride, 1),
+        padding=two_dimensional(window.padding, 0),
+        dilation=two_dimensional(window.dilation, 1),
+        output=two_dimensional(window.output, 1),
+    )
+
+
+@lowers("max_pool")
+def _max_pool(plan: Any, node: Node) -> bool:
+    """The maxima of windows and their flat positions."""
+    source = plan.read(node.inputs[0])
+    if not _supported(source, node):
+        return False
+    spec = _windows(source, source.shape[2:], node.parameters["window"])
+    values, indices = plan.results(node)
+    plan.call(
+        max_pool(spec), [source, values, indices], writes=[values, indices],
+        parallel=source.count > SMALL,
+    )  # fmt: skip
+    return True
+
+
+@lowers("max_pool_gradient")
+def _max_pool_gradient(plan: Any, node: Node) -> bool:
+    """Gradients added where the maxima were."""
+    gradient, indices = (plan.read(each) for each in node.inputs)
+    if not _supported(gradient, node) or indices.dtype.name != "int64":
+        return False
+    flat, index_flat = _flat_strides(gradient), _flat_strides(indices)
+    if flat is None or index_flat is None:
+        return False
+    length = math.prod(node.parameters["size"])
+    result = plan.result(node)
+    kernel = max_pool_gradient(
+        gradient.scalar, gradient.shape[:2], math.prod(gradient.shape[2:]), length, flat, index_flat
+    )
+    plan.call(
+        kernel, [gradient, indices, result], writes=[result], parallel=result.count > SMALL,
+        errors=lambda status: RuntimeError("max_pool_gradient: an index lies outside the input"),
+    )  # fmt: skip
+    return True
+
+
+def _flat_strides(access: Access) -> tuple[int, int, int] | None:
+    """Strides of batch, channels and positions, where these are equally far from each other."""
+    strides = four_dimensional(access).strides
+    shape = four_dimensional(access).shape
+    if shape[2] > 1 and shape[3] > 1 and strides[2] != shape[3] * strides[3]:
+        return None
+    step = strides[3] if shape[3] > 1 else strides[2]
+    return strides[0], strides[1], step
+
+
+@lowers("average_pool")
+def _average_pool(plan: Any, node: Node) -> bool:
+    """The means of windows."""
+    source = plan.read(node.inputs[0])
+    if not _supported(source, node):
+        return False
+    parameters = node.parameters
+    spec = _windows(source, source.shape[2:], parameters["window"])
+    kernel = average_pool(spec, parameters["include_padding"], parameters["divisor"])
+    result = plan.result(node)
+    plan.call(kernel, [source, result], writes=[result], parallel=source.count > SMALL)
+    return True
+
+
+@lowers("average_pool_gradient")
+def _average_pool_gradient(plan: Any, node: Node) -> bool:
+    """Each window's gradient spread over its elements."""
+    gradient = plan.read(node.inputs[0])
+    if not _supported(gradient, node):
+        return False
+    parameters = node.parameters
+    spec = _windows(gradient, parameters["size"], parameters["window"])
+    kernel = average_pool_gradient(spec, parameters["include_padding"], parameters["divisor"])
+    result = plan.result(node)
+    plan.call(kernel, [gradient, result], writes=[result], parallel=result.count > SMALL)
+    return True
+
+
+@lowers("adaptive_average_pool")
+def _adaptive_average_pool(plan: Any, node: Node) -> bool:
+    """The means of windows that share the input out evenly."""
+    source = plan.read(node.inputs[0])
+    if not _supported(source, node):
+        return False
+    result = plan.result(node)
+    seen = four_dimensional(source)
+    kernel = adaptive_average(
+        source.scalar, seen.shape, seen.strides, two_dimensional(tuple(node.shape[2:]), 1)
+    )
+    plan.call(kernel, [source, result], writes=[result], parallel=source.count > SMALL)
+    return True
+
+
+@lowers("adaptive_average_pool_gradient")
+def _adaptive_average_pool_gradient(plan: Any, node: Node) -> bool:
+    """Each window's gradient spread over its elements."""
+    gradient = plan.read(node.inputs[0])
+    if not _supported(gradient, node):
+        return False
+    result = plan.result(node)
+    seen = four_dimensional(gradient)
+    kernel = adaptive_average_gradient(
+        gradient.scalar, seen.shape, seen.strides, two_dimensional(tuple(node.shape[2:]), 1)
+    )
+    plan.call(kernel, [gradient, result], writes=[result], parallel=result.count > SMALL)
+    return True
