@@ -397,7 +397,7 @@ def accumulate(
     with build.loop(spec.inputs, name="channel") as channel, build.loop(vertical.taps) as tap_row:
         here = build.let(begin + channel * strides[1] + tap_row * (vertical.dilation * strides[2]))
         step = build.let((channel * vertical.taps + tap_row) * horizontal.taps)
-        with build.loop(horizontal.taps) as tap:
+        with build.loop(horizontal.taps, unroll=False) as tap:
             taken = build.let(here + tap * (horizontal.dilation * strides[3]))
             place = build.let(panel + (step + tap) * tile.channels)
             weights = [build.let(build.load(weight, place + v * lanes, lanes)) for v in vectors]
