@@ -39,11 +39,11 @@ def _tiling(rows: int, columns: int, depth: int, lanes: int, registers: int) -> 
 
 
 def _cycles(rows: int, columns: int, depth: int, lanes: int) -> float:
-    """Estimated cycles of a tile, as for other products; adding up the lanes takes two shuffles and
-    an addition for each halving.
+    """Estimated cycles of a tile, as for other products, but most loads cross lines of the cache;
+    adding up the lanes takes two shuffles and an addition for each halving.
     """
     sums = rows * columns
-    step = max(sums / 2, (rows + columns) / 2, 4.0 / _chains(sums)) + 0.3
+    step = max(sums / 2, 0.9 * (rows + columns), 4.0 / _chains(sums)) + 0.3
     halvings = rows * (columns - 1 + math.log2(lanes / columns))
     return -(-depth // lanes) * step + 1.5 * halvings + 2 * rows + 20
 
@@ -70,6 +70,7 @@ def _kernel(product: Product, lanes: int) -> Kernel:
 
 class _Dots(Tiles):
     longest = sys.maxsize
+    shared_bytes = 24 * 1024
 
     def _tile(
         self,

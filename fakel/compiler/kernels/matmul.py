@@ -16,11 +16,12 @@ from fakel.graph import Node
 # multiply-adds, and elements moved, from which several threads are worth their start
 _PARALLEL_WORK = 200_000
 _PARALLEL_MOVES = 20_000
-# bytes of b that a product reads where they lie, when vectors can be loaded from there
-_UNPACKED_BYTES = 64 * 1024
+# bytes of b up to which it is read where it lies, when vectors can be loaded from there
+_UNPACKED_BYTES = 1024 * 1024
+_CACHE_BYTES = 64 * 1024
 _PAGE = 4096
 # estimated cycles to transpose an element into a packed strip, with vectors of 16 lanes
-_PACKING_CYCLES = 0.25
+_PACKING_CYCLES = 0.4
 
 
 @dataclass(frozen=True)
@@ -122,22 +123,22 @@ def _multiply(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue) 
 
 
 def _pack_a(a: Access, uses: int) -> bool:
-    """Numbers of a are loaded one by one from anywhere, but strides by whole pages make those of a
-    tile fall on the same lines of the cache.
-    """
-    step = max(abs(a.strides[1]), abs(a.strides[2])) * a.dtype.itemsize
-    return (
-        uses > 1
-        and step % _PAGE == 0
-        and a.shape[1] * a.shape[2] * a.dtype.itemsize > _UNPACKED_BYTES
-    )
+    return uses > 1 and _collides(a)
 
 
 def _pack_b(b: Access, uses: int) -> bool:
-    if b.strides[2] != 1:
-        return True
+    """Whether b is packed: always when vectors cannot be loaded from it, else when its rows fall on
+    the same lines of the cache, or on too many pages.
+    """
     size = b.shape[1] * b.shape[2] * b.dtype.itemsize
-    return uses > 4 and size > _UNPACKED_BYTES
+    return b.strides[2] != 1 or (uses > 4 and (_collides(b) or size > _UNPACKED_BYTES))
+
+
+def _collides(access: Access) -> bool:
+    """Whether what a tile reads falls on the same lines of the cache: it lies whole pages apart."""
+    step = max(abs(access.strides[1]), abs(access.strides[2])) * access.dtype.itemsize
+    size = access.shape[1] * access.shape[2] * access.dtype.itemsize
+    return step % _PAGE == 0 and size > _CACHE_BYTES
 
 
 def _pack(

@@ -152,19 +152,52 @@ def _transpose_blocks(
 
 
 def transposed(build: Builder, rows: list[Expression]) -> list[Expression]:
-    """The columns of a square block, given its rows as vectors: swaps ever larger blocks."""
-    count = len(rows)
-    values = list(rows)
-    distance = 1
-    while distance < count:
-        for i in (i for i in range(count) if not i & distance):
-            upper, lower = values[i], values[i + distance]
-            first = [j if not j & distance else count + j - distance for j in range(count)]
-            second = [j + distance if not j & distance else count + j for j in range(count)]
-            values[i] = build.let(shuffle(upper, lower, first))
-            values[i + distance] = build.let(shuffle(upper, lower, second))
-        distance *= 2
-    return values
+    """The columns of a square block, given its rows as vectors.
+
+    First within the pieces of 128 bits that processors shuffle fast, then whole pieces.
+    """
+    lanes = rows[0].type.lanes
+    piece = min(2 if rows[0].type.scalar == "f64" else 4, lanes)
+    groups = [_within_pieces(build, rows[i : i + piece]) for i in range(0, lanes, piece)]
+    columns: list[Expression] = list(rows)
+    for j in range(piece):
+        columns[j::piece] = _across_pieces(build, [group[j] for group in groups], piece)
+    return columns
+
+
+def _within_pieces(build: Builder, rows: list[Expression]) -> list[Expression]:
+    """For as many rows as a piece has lanes: vectors whose pieces are columns of these rows."""
+    lanes, piece = rows[0].type.lanes, len(rows)
+
+    def unpack(left: Expression, right: Expression, width: int) -> list[Expression]:
+        picked: tuple[list[int], list[int]] = ([], [])
+        for start in range(0, lanes, piece):
+            for half, found in enumerate(picked):
+                for first in range(
+                    start + half * piece // 2, start + (half + 1) * piece // 2, width
+                ):
+                    found += range(first, first + width)
+                    found += range(lanes + first, lanes + first + width)
+        return [build.let(shuffle(left, right, each)) for each in picked]
+
+    if piece < 4:
+        return unpack(rows[0], rows[1], 1) if piece == 2 else rows
+    low, high = unpack(rows[0], rows[1], 1), unpack(rows[2], rows[3], 1)
+    return unpack(low[0], high[0], 2) + unpack(low[1], high[1], 2)
+
+
+def _across_pieces(build: Builder, vectors: list[Expression], piece: int) -> list[Expression]:
+    """Vectors of the first pieces of all, of the second ones, and so on."""
+    if len(vectors) == 1:
+        return vectors
+    lanes = vectors[0].type.lanes
+    found: list[list[Expression]] = []
+    for parity in (0, 1):
+        picked = [i for i in range(2 * lanes) if i // piece % 2 == parity]
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        halves = [build.let(shuffle(left, right, picked)) for left, right in pairs]
+        found.append(_across_pieces(build, halves, piece))
+    return [each for pair in zip(*found, strict=True) for each in pair]
 
 
 def _copy_elements(

@@ -26,8 +26,6 @@ from fakel.compiler.loop_ir import (
 
 # depth of a block: sums of so many terms are added up in a register
 DEPTH = 1024
-# bytes of b that the tiles of one block share
-_SHARED_BYTES = 384 * 1024
 
 
 @dataclass(frozen=True)
@@ -146,9 +144,14 @@ def _kernel(product: Product, lanes: int) -> Kernel:
 
 
 class Tiles:
-    """Builds a kernel whose sums are vectors along the columns."""
+    """Builds a kernel whose sums are vectors along the columns.
+
+    ``longest`` is the depth of a block, and ``shared_bytes`` how much of b tiles read again and again
+    before they go on to the next columns.
+    """
 
     longest = DEPTH
+    shared_bytes = 384 * 1024
 
     def __init__(self, product: Product, lanes: int, name: str) -> None:
         self.product = product
@@ -215,7 +218,7 @@ class Tiles:
         """
         build, tiles = self.build, self.product.tiling
         size = 4 if self.product.scalar == "f32" else 8
-        group = max(_SHARED_BYTES // (max(depth, 1) * tiles.columns * size), 1)
+        group = max(self.shared_bytes // (max(depth, 1) * tiles.columns * size), 1)
         if group >= tiles.column_tiles:
             if tiles.column_tiles == 1:
                 return tile, literal(0, "i64")
