@@ -141,8 +141,9 @@ class Team:
         system.pthread_attr_init(attributes)
         system.pthread_attr_setstacksize(attributes, ctypes.c_size_t(_STACK))
         # workers inherit the mask: signals are for Python's threads, which can act on them
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _asynchronous_signals())
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _asynchronous_signals())
             self._driver["start"](self._address, ctypes.addressof(attributes))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
