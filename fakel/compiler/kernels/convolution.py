@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 from fakel.compiler.kernels.convolution_blocks import (
     Correlation,
+    Tile,
     correlate,
     frame_images,
     pack_bias,
@@ -28,7 +28,7 @@ from fakel.graph import Node
 SMALL = 1 << 17
 
 
-def _supported(*accesses: Access | None) -> bool:
+def supported(*accesses: Access | None) -> bool:
     """Whether these are floating-point tensors of one dtype, none of them empty, with one or two
     spatial dimensions (the first one tells).
     """
@@ -43,17 +43,28 @@ def _supported(*accesses: Access | None) -> bool:
 
 @lowers("convolution")
 def convolution(plan: Any, node: Node) -> bool:
-    """output[n, o, y, x] = bias[o] + Σ weight[o, c, i, j] · input[n, c, y·stride + i·dilation, …]"""
+    """output[n, o, y, x] = bias[o] + Σ weight[o, c, i, j] · input[n, c, y·stride + i, …]."""
     source, weight, bias = _inputs(plan, node)
-    if not _supported(source, weight, bias) or math.prod(node.shape) == 0:
+    if not supported(source, weight, bias) or math.prod(node.shape) == 0:
         return False
-    geometry = node.parameters["geometry"]
-    result = four_dimensional(plan.result(node))
+    spec = correlation_of(source, weight, bias, node.shape, node.parameters["geometry"])
+    o, c, y, x = four_dimensional(weight).strides
+    strides = (spec.outputs * o, o, c, y, x)
+    add_correlation(plan, spec, source, (weight, strides), bias, plan.result(node))
+    return True
+
+
+def correlation_of(
+    source: Access, weight: Access, bias: Access | None, shape: tuple[int, ...], geometry: Any
+) -> Correlation:
+    """The correlation that a "convolution" is, with a contiguous result of this shape."""
     source, weight = four_dimensional(source), four_dimensional(weight)
+    batch, channels = shape[:2]
+    size = two_dimensional(tuple(shape[2:]), 1)
     axes = [
         Axis(outputs, taps, -p, s, d)
         for outputs, taps, s, p, d in zip(
-            result.shape[2:],
+            size,
             weight.shape[2:],
             two_dimensional(geometry.stride, 1),
             two_dimensional(geometry.padding, 0),
@@ -61,11 +72,19 @@ def convolution(plan: Any, node: Node) -> bool:
             strict=True,
         )
     ]
-    outputs = weight.shape[0] // geometry.groups
-    o, c, y, x = weight.strides
-    strides = (outputs * o, o, c, y, x)
-    add_correlation(plan, source, (weight, strides), bias, result, axes, geometry.groups)
-    return True
+    return Correlation(
+        scalar=source.scalar,
+        batch=batch,
+        groups=geometry.groups,
+        inputs=weight.shape[1],
+        outputs=channels // geometry.groups,
+        vertical=axes[0],
+        horizontal=axes[1],
+        size=source.shape[2:],  # type: ignore[arg-type]
+        strides=source.strides,  # type: ignore[arg-type]
+        result_strides=(channels * size[0] * size[1], size[0] * size[1], size[1], 1),
+        has_bias=bias is not None,
+    )
 
 
 @lowers("convolution_transposed")
@@ -74,7 +93,7 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
     the taps that meet it.
     """
     source, weight, bias = _inputs(plan, node)
-    if not _supported(source, weight, bias) or math.prod(node.shape) == 0:
+    if not supported(source, weight, bias) or math.prod(node.shape) == 0:
         return False
     geometry = node.parameters["geometry"]
     result = four_dimensional(plan.result(node))
@@ -99,21 +118,29 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
             ys, xs = weight.strides[2:]
             part = moved(weight, tap_row * ys + tap_column * xs)
             strides = (inputs * o, c, o, row_step * ys, column_step * xs)
-            place = replace(
-                moved(result, first_row * rs[2] + first_column * rs[3]),
-                shape=(*result.shape[:2], vertical.outputs, horizontal.outputs),
-                strides=(*rs[:2], steps[0] * rs[2], steps[1] * rs[3]),
+            place = moved(result, first_row * rs[2] + first_column * rs[3])
+            spec = Correlation(
+                scalar=source.scalar,
+                batch=source.shape[0],
+                groups=geometry.groups,
+                inputs=inputs,
+                outputs=weight.shape[1],
+                vertical=vertical,
+                horizontal=horizontal,
+                size=source.shape[2:],  # type: ignore[arg-type]
+                strides=source.strides,  # type: ignore[arg-type]
+                result_strides=(*rs[:2], steps[0] * rs[2], steps[1] * rs[3]),
+                has_bias=bias is not None,
             )
-            axes = [vertical, horizontal]
-            add_correlation(plan, source, (part, strides), bias, place, axes, geometry.groups)
+            add_correlation(plan, spec, source, (part, strides), bias, place)
     return True
 
 
 @lowers("convolution_weight_gradient")
 def convolution_weight_gradient(plan: Any, node: Node) -> bool:
-    """weight[o, c, i, j] = Σ output_gradient[n, o, y, x] · input[n, c, y·stride + i·dilation, …]"""
+    """weight[o, c, i, j] = Σ output_gradient[n, o, y, x] · input[n, c, y·stride + i, …]"""
     source, output_gradient = (plan.read(each) for each in node.inputs)
-    if not _supported(source, output_gradient) or math.prod(node.shape) == 0:
+    if not supported(source, output_gradient) or math.prod(node.shape) == 0:
         return False
     geometry = node.parameters["geometry"]
     result = four_dimensional(plan.result(node))
@@ -189,64 +216,69 @@ def _residues(
 
 def add_correlation(
     plan: Any,
+    spec: Correlation,
     source: Access,
     weight: tuple[Access, tuple[int, int, int, int, int]],
     bias: Access | None,
     result: Access,
-    axes: list[Axis],
-    groups: int,
 ) -> None:
     """Adds the calls that correlate images with a weight.
 
     Args:
-        source: (batch, channels, height, width).
-        weight: the access, which begins at the first tap, and the strides of groups, output channels
-            and input channels within a group, rows and columns of taps.
-        result: (batch, channels, rows, columns), with any strides.
+        weight: the access, which begins at the first tap, and the strides of groups, output and
+            input channels within a group, rows and columns of taps.
+        result: begins at the first output.
     """
-    spec = Correlation(
-        scalar=source.scalar,
-        batch=source.shape[0],
-        groups=groups,
-        inputs=source.shape[1] // groups,
-        outputs=result.shape[1] // groups,
-        vertical=axes[0],
-        horizontal=axes[1],
-        size=source.shape[2:],  # type: ignore[arg-type]
-        strides=source.strides,  # type: ignore[arg-type]
-        result_strides=result.strides,  # type: ignore[arg-type]
-        has_bias=bias is not None,
-    )
     tile = spec.tile
-    parallel = result.count * spec.terms > SMALL
-    tiles = groups * tile.count(spec.outputs) * tile.channels
-    packed = plan.scratch(max(tiles * spec.terms, 1), source.dtype)
-    plan.call(
-        pack_weights(spec, tile, weight[1]), [weight[0], packed], writes=[packed],
-        parallel=tiles * spec.terms > 1 << 14,
-    )  # fmt: skip
-    arguments = [source, packed]
-    if bias is not None:
-        packed_bias = plan.scratch(tiles, source.dtype)
-        kernel = pack_bias(spec, tile, bias.strides[0])
-        plan.call(kernel, [bias, packed_bias], writes=[packed_bias], parallel=False)
-        arguments.append(packed_bias)
-    arguments.append(result)
+    framing = spec.framed and not spec.frames_of_its_own
+    arguments = [*prepare(plan, spec, tile, source, weight, bias, framing), result]
     writes = [result]
     if spec.frames_of_its_own:
         # a thread uses the part of the first block it computes
         frames = plan.scratch(spec.blocks * spec.images * spec.framed_strides[0], source.dtype)
         arguments.append(frames)
         writes.append(frames)
-    elif spec.framed:
-        frames = plan.scratch(spec.batch * spec.framed_strides[0], source.dtype)
-        plan.call(frame_images(spec), [source, frames], writes=[frames], parallel=parallel)
-        arguments[0] = frames
-    else:
-        arguments[0] = moved(
-            source, axes[0].start * source.strides[2] + axes[1].start * source.strides[3]
+    plan.call(correlate(spec, tile), arguments, writes=writes, parallel=spec.products > SMALL)
+
+
+def prepare(
+    plan: Any,
+    spec: Correlation,
+    tile: Tile,
+    source: Access,
+    weight: tuple[Access, tuple[int, int, int, int, int]],
+    bias: Access | None,
+    framing: bool,
+) -> list[Access]:
+    """Adds the calls that pack the weight and the bias and, with `framing`, frame the images.
+
+    Returns:
+        What the kernel reads: images, packed weights, packed bias (if there is one).
+    """
+    tiles = spec.groups * tile.count(spec.outputs) * tile.channels
+    packed = plan.scratch(max(tiles * spec.terms, 1), source.dtype)
+    plan.call(
+        pack_weights(spec, tile, weight[1]), [weight[0], packed], writes=[packed],
+        parallel=tiles * spec.terms > 1 << 14,
+    )  # fmt: skip
+    result = [packed]
+    if bias is not None:
+        packed_bias = plan.scratch(tiles, source.dtype)
+        kernel = pack_bias(spec, tile, bias.strides[0])
+        plan.call(kernel, [bias, packed_bias], writes=[packed_bias], parallel=False)
+        result.append(packed_bias)
+    if framing:
+        images = plan.scratch(spec.batch * spec.framed_strides[0], source.dtype)
+        plan.call(
+            frame_images(spec), [source, images], writes=[images], parallel=spec.products > SMALL
         )
-    plan.call(correlate(spec, tile), arguments, writes=writes, parallel=parallel)
+    elif spec.framed:
+        images = source
+    else:
+        y, x = four_dimensional(source).strides[2:]
+        met = spec.taps > 0
+        images = moved(source, (spec.vertical.start * y + spec.horizontal.start * x) * met)
+    return [images, *result]
 
 
 def _inputs(plan: Any, node: Node) -> tuple[Access, Access, Access | None]:

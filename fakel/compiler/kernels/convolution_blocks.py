@@ -1,4 +1,4 @@
-"""Correlation with output channels in the lanes: tiles of (positions x output channels) in registers.
+"""Correlation with output channels in the lanes, in register tiles of (positions x channels).
 
 The weights lie packed with the channels of a tile side by side. For each input channel and tap, the
 tile's positions are broadcast and multiplied with them: a matrix product whose left side is read
@@ -68,8 +68,8 @@ class Tile:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Sizes and strides, in elements, of one correlation. ``inputs`` and ``outputs`` are the channels
-    of a group. ``size`` and ``strides`` are the source's; ``result_strides`` may skip elements.
+    """Sizes and strides, in elements, of one correlation. ``inputs`` and ``outputs`` are a group's
+    channels. ``size`` and ``strides`` are the source's; ``result_strides`` may skip elements.
     """
 
     scalar: str
@@ -93,6 +93,12 @@ class Correlation:
     def terms(self) -> int:
         """Products that one output sums."""
         return self.inputs * self.taps
+
+    @property
+    def products(self) -> int:
+        """Multiplications of the whole correlation."""
+        outputs = self.vertical.outputs * self.horizontal.outputs
+        return self.batch * self.groups * self.outputs * outputs * self.terms
 
     @property
     def frame(self) -> Frame:

@@ -1,4 +1,4 @@
-"""What the convolution kernels share: how tensors lie, frames of zeros, and moving vectors about."""
+"""What convolution kernels share: how tensors lie, frames of zeros, and moving vectors about."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Frame:
-    """A window over images, wider than them or not: rows and columns ``start`` to ``start + extent``."""
+    """Rows and columns ``start`` to ``start + extent`` of images; they may reach beyond."""
 
     size: tuple[int, int]  # of the images
     start: tuple[int, int]
@@ -94,7 +94,7 @@ def each_vector(
 
 @contextlib.contextmanager
 def share(build: Builder, count: int) -> Iterator[tuple[Expression, Expression]]:
-    """A loop over this thread's share of indices, and the first of them, which no other thread has."""
+    """A loop over this thread's share of indices, and the first of them, a number of its own."""
     thread, threads = build.kernel.thread, build.kernel.threads
     start = build.let(thread * count // threads, "start")
     stop = build.let((thread + 1) * count // threads, "stop")

@@ -1,8 +1,8 @@
 """The gradient of a convolution's weight: sums over batch and positions, in registers.
 
 For each tile of (input channels and taps x output channels), the output's gradient, packed with the
-channels of a tile side by side, meets broadcast elements of the input. Parts of the batch are summed
-apart, and then in order, so that the result does not depend on the number of threads.
+channels of a tile side by side, meets broadcast elements of the input. Parts of the batch are
+summed apart, and then in order, so that the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -263,7 +263,10 @@ class _Nest:
                 vectors = strides[3] == 1
                 if vectors:
                     with build.loop(whole, step=lanes, name="x") as x:
-                        values = [build.let(build.load(self.gradient, s + x, lanes)) for s in starts]
+                        values = [
+                            build.let(build.load(self.gradient, start + x, lanes))
+                            for start in starts
+                        ]
                         for p, value in enumerate(transpose(build, values)):
                             build.store(self.packed, place + (x + p) * spec.channels, value)
                 with build.loop(length, whole if vectors else 0, name="x") as x:
@@ -332,7 +335,9 @@ class _Nest:
             with build.loop(columns, name="x", unroll=False) as x:
                 here = build.let(line + x * (spec.horizontal.stride * strides[3]))
                 factors = [
-                    build.let(build.load(self.packed, packed + x * spec.channels + v * lanes, lanes))
+                    build.let(
+                        build.load(self.packed, packed + x * spec.channels + v * lanes, lanes)
+                    )
                     for v in range(spec.vectors)
                 ]
                 for offset, row in zip(offsets, sums, strict=True):

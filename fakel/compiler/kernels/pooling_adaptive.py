@@ -45,7 +45,8 @@ def adaptive_average(
                     build.assign(several, several + value)
                 with build.loop(right, whole, name="x") as x:
                     build.assign(one, one + build.load(source, line + x * strides[3]))
-            total = one + (several if lanes == 1 else call("reduce_add", several, type=Type(scalar)))
+            joined = several if lanes == 1 else call("reduce_add", several, type=Type(scalar))
+            total = one + joined
             count = cast((bottom - top) * (right - left), scalar)
             place = (plane * output[0] + row) * output[1] + column
             build.store(result, place, total / count)
@@ -59,8 +60,8 @@ def adaptive_average_gradient(
     strides: tuple[int, int, int, int],
     size: tuple[int, int],
 ) -> Kernel:
-    """output gradient, result: for each element, what the windows that it lies in give it. The shape
-    and the strides are the gradient's, the size is the result's.
+    """output gradient, result: for each element, what the windows that it lies in give it. The
+    shape and the strides are the gradient's, the size is the result's.
     """
     build = Builder("adaptive_average_pool_gradient")
     gradient, result = build.buffer("gradient", scalar), build.buffer("result", scalar)

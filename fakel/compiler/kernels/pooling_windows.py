@@ -81,7 +81,7 @@ class _Rows:
         several: Callable[[Expression, Expression, Expression], None],
         one: Callable[[Expression, Expression, Expression], None],
     ) -> None:
-        """Calls ``several`` or ``one`` with the plane, the row and the (first) column of windows."""
+        """Calls ``several`` or ``one`` with the plane, the row and the first column of windows."""
         spec, build = self.spec, self.build
         rows, columns = spec.output
         first, last = spec.interior
@@ -363,9 +363,9 @@ def average_pool_gradient(spec: Windows, include_padding: bool, divisor: float |
             top, first_row, last_row = rows.inside(row, 0)
             with build.loop(spec.output[1], name="column") as column:
                 left, first, last = rows.inside(column, 1)
-                given = build.load(gradient, origin + row * spec.strides[2] + column * spec.strides[3])
+                at = origin + row * spec.strides[2] + column * spec.strides[3]
                 count = _count(build, spec, include_padding, divisor, row, column)
-                value = build.let(given / count)
+                value = build.let(build.load(gradient, at) / count)
                 with build.loop(last_row, first_row, name="tap") as tap_row:
                     line = build.let(begin + (top + tap_row) * width + left)
                     with build.loop(last, first, name="tap") as tap:
