@@ -141,6 +141,16 @@ def each_matrix(array: np.ndarray) -> np.ndarray:
     return array.reshape((int(np.prod(array.shape[:-2])), *array.shape[-2:]))
 
 
+def rows_of(array: np.ndarray) -> np.ndarray:
+    """The batch of vectors as one dimension."""
+    return array.reshape((int(np.prod(array.shape[:-1])), array.shape[-1]))
+
+
+def cheap_size(values: np.ndarray) -> np.ndarray:
+    """|Re| + |Im|, by which LAPACK chooses pivots."""
+    return np.abs(values.real) + np.abs(values.imag)
+
+
 def solve_triangle(A: np.ndarray, B: np.ndarray, upper: bool, unitriangular: bool) -> np.ndarray:
     """Solves ``A X = B`` for triangular matrices; what is beyond the triangle is not looked at.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,20 @@ from fakel.tensor import Tensor
 
 @primitive("linalg_eigh", "LinalgEighBackward0")
 def _eigh(input, *, uplo):
-    return tuple(np.linalg.eigh(input, uplo))
+    try:
+        return tuple(np.linalg.eigh(input, uplo))
+    except np.linalg.LinAlgError:
+        return _eigh_one_by_one(input, uplo)
+
+
+def _eigh_one_by_one(input: np.ndarray, uplo: str) -> tuple[np.ndarray, np.ndarray]:
+    """NaN for the matrices for which the algorithm fails."""
+    values = np.full(input.shape[:-1], np.nan, input.real.dtype)
+    vectors = np.full(input.shape, np.nan, input.dtype)
+    for place in np.ndindex(input.shape[:-2]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            values[place], vectors[place] = np.linalg.eigh(input[place], uplo)
+    return values, vectors
 
 
 def _eigh_gradient(grads, result, result1):

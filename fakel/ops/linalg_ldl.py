@@ -13,20 +13,17 @@ from fakel.ops.declare import operator, primitive
 from fakel.ops.linalg_common import (
     LINALG,
     batch_of,
+    cheap_size,
     check_numbers,
     check_square,
     check_system,
     each_matrix,
+    rows_of,
 )
 from fakel.tensor import Tensor, dtypes
 
 # the threshold that bounds the growth of elements over blocks of size 1 and 2 alike
 _ALPHA = (1 + 17**0.5) / 8
-
-
-def _size(values: np.ndarray) -> np.ndarray:
-    """|Re| + |Im|, LAPACK's cheap absolute value."""
-    return np.abs(values.real) + np.abs(values.imag)
 
 
 def _turn(values: np.ndarray, hermitian: bool) -> np.ndarray:
@@ -36,19 +33,19 @@ def _turn(values: np.ndarray, hermitian: bool) -> np.ndarray:
 def _pivot(a: np.ndarray, k: int) -> tuple[int, int]:
     """The row to exchange and the size of the block at k; 0 for a column of zeros."""
     n = len(a)
-    diagonal = float(_size(a[k, k]))
-    below = _size(a[k + 1 :, k])
+    diagonal = float(cheap_size(a[k, k]))
+    below = cheap_size(a[k + 1 :, k])
     largest = float(below.max()) if k + 1 < n else 0.0
     if max(diagonal, largest) == 0 or np.isnan(diagonal):
         return k, 0
     if diagonal >= _ALPHA * largest:
         return k, 1
     row = k + 1 + int(np.argmax(below))
-    others = np.concatenate((_size(a[row, k:row]), _size(a[row + 1 :, row])))
+    others = np.concatenate((cheap_size(a[row, k:row]), cheap_size(a[row + 1 :, row])))
     across = float(others.max())
     if diagonal >= _ALPHA * largest * (largest / across):
         return k, 1
-    return row, 1 if float(_size(a[row, row])) >= _ALPHA * across else 2
+    return row, 1 if float(cheap_size(a[row, row])) >= _ALPHA * across else 2
 
 
 def _exchange(a: np.ndarray, first: int, second: int, hermitian: bool) -> None:
@@ -185,7 +182,7 @@ def _solve(a: np.ndarray, pivots: np.ndarray, b: np.ndarray, hermitian: bool) ->
 def _ldl_solve(LD, pivots, B, *, hermitian):
     if not B.size:
         return B.copy()
-    flat_pivots = pivots.reshape(-1, pivots.shape[-1])
+    flat_pivots = rows_of(pivots)
     triples = zip(each_matrix(LD), flat_pivots, each_matrix(B), strict=True)
     with np.errstate(all="ignore"):
         found = [_solve(a, exchanges, b, hermitian) for a, exchanges, b in triples]

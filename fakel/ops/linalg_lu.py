@@ -13,11 +13,13 @@ from fakel.ops.declare import gradient, not_differentiable, operator, primitive
 from fakel.ops.linalg_common import (
     LINALG,
     adjoint,
+    cheap_size,
     check_kernel,
     check_matrix,
     check_square,
     check_system,
     each_matrix,
+    rows_of,
     solve_triangle,
 )
 from fakel.ops.linalg_triangular import triangular_system
@@ -62,7 +64,7 @@ def _eliminate(matrices: np.ndarray, pivots: np.ndarray) -> None:
 def _eliminate_columns(matrices: np.ndarray, pivots: np.ndarray) -> None:
     numbers = np.arange(len(matrices))
     for k in range(pivots.shape[-1]):
-        best = k + np.argmax(np.abs(matrices[:, k:, k]), -1)
+        best = k + np.argmax(cheap_size(matrices[:, k:, k]), -1)
         pivots[:, k] = best
         kept = matrices[:, k].copy()
         matrices[:, k] = matrices[numbers, best]
@@ -97,7 +99,7 @@ def _lu_factor(A):
 
 @primitive("lu_permutation")
 def _permutation(pivots, *, rows):
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = rows_of(pivots)
     order = np.tile(np.arange(rows), (len(flat), 1))
     _exchange(order, flat - 1)
     result = np.zeros((len(flat), rows, rows))

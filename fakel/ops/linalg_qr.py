@@ -209,12 +209,12 @@ def ormqr(
         if tensor.ndim < 2:
             raise RuntimeError(f"torch.ormqr: {argument} must have at least 2 dimensions.")
     side = -2 if left else -1
+    if input3._shape[side] != input._shape[-2]:
+        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
     if input3._shape[side] < input2._shape[-1]:
         raise RuntimeError(
             f"torch.ormqr: other.shape[{side}] must be greater than or equal to tau.shape[-1]"
         )
-    if input3._shape[side] != input._shape[-2]:
-        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
     if input2._shape[-1] != min(input3._shape[side], input._shape[-1]):
         raise RuntimeError(
             f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])"

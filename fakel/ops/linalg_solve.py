@@ -21,6 +21,7 @@ from fakel.ops.linalg_common import (
     column,
     each_matrix,
     raise_failures,
+    rows_of,
     solve_triangle,
 )
 from fakel.ops.linalg_lu import factor
@@ -33,7 +34,7 @@ def _solve_with_infinities(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np
     lu_data, pivots, info = factor(A)
     n = A.shape[-1]
     flat = each_matrix(np.broadcast_to(B, (*A.shape[:-2], *B.shape[-2:]))).copy()
-    exchanges = pivots.reshape(-1, n) - 1
+    exchanges = rows_of(pivots) - 1
     for matrix, exchange in zip(flat, exchanges, strict=True):
         for k, other in enumerate(exchange):
             matrix[[k, other]] = matrix[[other, k]]
@@ -213,7 +214,7 @@ def tensorsolve(input: Tensor, other: Tensor, dims: Any = None) -> Tensor:
         moved = [wrap_dim(dim, input.ndim) for dim in dims]
         input = input.permute([d for d in range(input.ndim) if d not in moved] + moved)
     columns = input._shape[other.ndim :]
-    rows = math.prod(input._shape[: other.ndim])
+    rows = other.numel()
     if rows != math.prod(columns):
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "

@@ -208,13 +208,10 @@ def istft(
     single = input.ndim == 2
     spectra = (input.unsqueeze(0) if single else input).transpose(1, 2)
     norm = "ortho" if normalized else None
-    pieces = (
-        _transform("irfft", spectra, n_fft, norm=norm)
-        if half
-        else _transform("ifft", spectra, norm=norm)
-    )
-    if not half and not return_complex:
-        pieces = pieces.real
+    if return_complex:
+        pieces = _transform("ifft", spectra, norm=norm)
+    else:
+        pieces = _transform("irfft", spectra.narrow(-1, 0, n_fft // 2 + 1), n_fft, norm=norm)
     signal, weight = _overlapped(pieces, factors, hop)
     total = signal._shape[1]
     start = n_fft // 2 if center else 0
