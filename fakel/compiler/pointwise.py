@@ -80,6 +80,9 @@ _FLOAT: dict[str, Callable[..., Expression]] = {
     "relu": lambda x: select(binary("<", x, 0.0), 0.0, x),
     "relu_gradient": _relu_gradient,
     "leaky_relu": lambda x, slope: select(binary(">", x, 0.0), x, x * slope),
+    "add_scaled": lambda a, b, alpha: a + alpha * b,
+    "addcmul": lambda a, b, c, value: a + value * b * c,
+    "addcdiv": lambda a, b, c, value: a + value * b / c,
     "lerp": lambda a, b, weight: a + weight * (b - a),
 }
 # operators of float32 only

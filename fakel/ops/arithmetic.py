@@ -54,7 +54,7 @@ gradient(_add, input=lambda grad: grad, other=lambda grad: grad)
 _sub = Primitive("sub", lambda input, other: np.subtract(input, other))
 gradient(_sub, input=lambda grad: grad, other=lambda grad: -grad)
 
-# 16-bit sums are rounded once, at the end
+# one node for what optimizers record for every parameter; 16-bit sums are rounded once, at the end
 _add_scaled = Primitive(
     "add_scaled", lambda input, other, alpha: input + alpha * other, "AddBackward0"
 )
@@ -76,7 +76,17 @@ def _scaled(input, other, alpha):
     return other * alpha
 
 
-def _half_sum(input, other, alpha):
+def _is_one_node(input, other, alpha):
+    """Whether ``_add_scaled`` computes this sum: operands of one floating-point dtype."""
+    if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
+        return False
+    kind = input._storage.dtype
+    if kind is not other._storage.dtype or not kind.is_floating_point:
+        return False
+    return type(alpha) in (int, float) or kind in _HALVES
+
+
+def _scaled_sum(input, other, alpha):
     shape = broadcast_shapes(input._shape, other._shape)
     alpha = as_tensor(alpha, input)
     return _add_scaled(input, other, alpha, shape=shape)
@@ -86,8 +96,8 @@ def _half_sum(input, other, alpha):
 def add(input, other, *, alpha=1):
     """input + alpha * other; operands broadcast, either may be a Python number."""
     if isinstance(alpha, Tensor) or alpha != 1:
-        if is_half(input) and is_half(other) and input.dtype is other.dtype:
-            return _half_sum(input, other, alpha)
+        if _is_one_node(input, other, alpha):
+            return _scaled_sum(input, other, alpha)
         other = _scaled(input, other, alpha)
     return _record(_add, "add", input, other)
 
@@ -112,7 +122,7 @@ def sub(input, other, *, alpha=1):
         )
     if isinstance(alpha, Tensor) or alpha != 1:
         if is_half(input) and is_half(other) and input.dtype is other.dtype:
-            return _half_sum(input, other, -alpha)
+            return _scaled_sum(input, other, -alpha)
         other = _scaled(input, other, alpha)
     node = _sub if isinstance(input, Tensor) else _sub_from_number
     return _record(node, "sub", input, other)

@@ -320,9 +320,51 @@ def _is_one(value):
     return not isinstance(value, Tensor) and value == 1
 
 
+@primitive("addcmul")
+def _addcmul(input, tensor1, tensor2, value):
+    return input + value * tensor1 * tensor2
+
+
+gradient(
+    _addcmul,
+    input=lambda grad: grad,
+    tensor1=lambda grad, tensor2, value: grad * (tensor2 * value),
+    tensor2=lambda grad, tensor1, value: grad * (tensor1 * value),
+)
+
+
+@primitive("addcdiv")
+def _addcdiv(input, tensor1, tensor2, value):
+    return input + value * tensor1 / tensor2
+
+
+gradient(
+    _addcdiv,
+    input=lambda grad: grad,
+    tensor1=lambda grad, tensor2, value: grad * (value / tensor2),
+    tensor2=lambda grad, tensor1, tensor2, value: -grad * (value * tensor1 / (tensor2 * tensor2)),
+)
+
+
+def _mixture(node, value, *tensors):
+    """The node of a sum with a scaled product or quotient, None where it takes several nodes: for
+    tensors of different dtypes, and where a rounding in between would be missed.
+    """
+    kind = tensors[0]._storage.dtype
+    if type(value) not in (int, float) or kind not in (dtypes.float32, dtypes.float64):
+        return None
+    if any(tensor._storage.dtype is not kind for tensor in tensors):
+        return None
+    shape = broadcast_shapes(*[tensor._shape for tensor in tensors])
+    return node(*tensors, scalar(value, kind), shape=shape)
+
+
 @operator(inplace=True)
 def addcmul(input, tensor1, tensor2, *, value=1):
     """input + value * tensor1 * tensor2."""
+    result = _mixture(_addcmul, value, input, tensor1, tensor2)
+    if result is not None:
+        return result
     if isinstance(value, float) and not input.is_floating_point() and not input.is_complex():
         value = int(value)
     product = tensor1 * tensor2
@@ -345,6 +387,9 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
             "tensor2) for float inputs. The future addcdiv behavior is just the latter "
             "implementation: (input + value * tensor1 / tensor2), for all dtypes."
         )
+    result = _mixture(_addcdiv, value, input, tensor1, tensor2)
+    if result is not None:
+        return result
     return input + ((tensor1 if _is_one(value) else tensor1 * value) / tensor2)
 
 

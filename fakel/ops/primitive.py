@@ -17,7 +17,7 @@ from fakel.autograd.tape import FREED, Backward, SavedTensor, attach
 from fakel.graph import OUTPUT, Operator, record
 from fakel.tensor import Tensor
 
-# a name in a rule, where it comes from ("input", "result", "results", "rest"), and its position there
+# a name in a rule, where it comes from ("input", "result", "results", "rest"), its position there
 Saving = tuple[str, str, int]
 
 _NOT_SAVED = ("grad", "grads", "needs")

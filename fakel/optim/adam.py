@@ -107,14 +107,14 @@ class Adam(Optimizer):
             if group["decoupled_weight_decay"]:
                 parameter.mul_(1 - lr * weight_decay)
             else:
-                gradient = gradient + weight_decay * parameter
+                gradient = gradient.add(parameter, alpha=weight_decay)
         average = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].mul_(beta2).add_((1 - beta2) * gradient * gradient)
+        square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         if group["amsgrad"]:
             square = state["max_exp_avg_sq"].copy_(ops.maximum(state["max_exp_avg_sq"], square))
         step_size = lr / (1 - beta1**step)
         denominator = square.sqrt() / (1 - beta2**step) ** 0.5 + group["eps"]
-        parameter.sub_(step_size * average / denominator)
+        parameter.addcdiv_(average, denominator, value=-step_size)
 
 
 class AdamW(Adam):

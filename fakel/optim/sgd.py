@@ -78,13 +78,13 @@ class SGD(Optimizer):
         momentum = group["momentum"]
         direction = gradient
         if group["weight_decay"] != 0:
-            direction = gradient + group["weight_decay"] * parameter
+            direction = gradient.add(parameter, alpha=group["weight_decay"])
         if momentum != 0:
             buffer = state.get("momentum_buffer")
             if buffer is None:
                 buffer = direction.detach().clone()
             else:
-                buffer.mul_(momentum).add_((1 - group["dampening"]) * direction)
+                buffer.mul_(momentum).add_(direction, alpha=1 - group["dampening"])
             state["momentum_buffer"] = buffer
-            direction = direction + momentum * buffer if group["nesterov"] else buffer
-        parameter.sub_(to_scalar(group["lr"]) * direction)
+            direction = direction.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+        parameter.add_(direction, alpha=-to_scalar(group["lr"]))
