@@ -229,9 +229,8 @@ def _copied(grad: Tensor) -> Tensor:
 
 def _of_its_own(grad: Tensor) -> Tensor:
     """The gradient in a storage that nothing else writes; shares the value until then."""
-    if grad._strides is None and not grad._offset and grad._shape.numel() == grad._storage.length:
-        alias = Tensor._from_node(grad._node())
-        if alias._shape != grad._shape:
-            raise AssertionError("a contiguous tensor reads as a node of its own shape")
+    if grad._strides is None and grad._shape.numel() == grad._storage.length:
+        alias = grad._alias()
+        alias._storage = grad._storage.copy()
         return alias
     return grad.detach().clone()  # type: ignore[attr-defined, no-any-return]

@@ -35,11 +35,12 @@ def _tensors(value: Any, name: str) -> tuple[bool, tuple[Tensor, ...]]:
 
 def _prepared(inputs: tuple[Tensor, ...], create_graph: bool) -> tuple[Tensor, ...]:
     """The inputs as tensors of this call's own that require gradients."""
-    if create_graph:
-        return tuple(
-            x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in inputs
-        )  # type: ignore[attr-defined]
-    return tuple(x.detach().requires_grad_() for x in inputs)  # type: ignore[attr-defined]
+    return tuple(
+        x.view_as(x)  # type: ignore[attr-defined]
+        if create_graph and x.requires_grad
+        else x.detach().requires_grad_()  # type: ignore[attr-defined]
+        for x in inputs
+    )
 
 
 def _outputs(func: Function, inputs: tuple[Tensor, ...]) -> tuple[bool, tuple[Tensor, ...]]:
