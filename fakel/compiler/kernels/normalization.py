@@ -126,12 +126,18 @@ def _channel(name: str, access: Access | None, ndim: int) -> Operand | None:
 def _batch_norm(plan: Any, node: Node) -> bool:
     if not _known(node):
         return False
-    x, weight, bias = _reads(plan, node)
+    x, weight, bias, old_mean, old_variance, momentum = _reads(plan, node)
     assert x is not None
-    out, mean, variance = plan.results(node)
+    out, mean, variance, new_mean, new_variance = plan.results(node)
     ndim, scalar, eps = len(x.shape), x.scalar, node.parameters["eps"]
     dims = (0, *range(2, ndim))
     count = x.count // x.shape[1]
+    # running statistics that there are none of are not written
+    running = [
+        (name, old, new)
+        for name, old, new in (("mean", old_mean, new_mean), ("variance", old_variance, new_variance))
+        if old is not None
+    ]
 
     def row(rows: Rows) -> None:
         found = _normalise(
@@ -139,6 +145,10 @@ def _batch_norm(plan: Any, node: Node) -> bool:
         )
         rows.put("mean", found[0])
         rows.put("variance", found[1])
+        values = {"mean": found[0], "variance": found[1] * (count / max(count - 1, 1))}
+        for name, _, _ in running:
+            share = rows.let(rows.at("momentum"))
+            rows.put(f"new_{name}", (1.0 - share) * rows.at(f"old_{name}") + share * values[name])
 
     operands = [
         ("x", x, x.strides),
@@ -147,8 +157,13 @@ def _batch_norm(plan: Any, node: Node) -> bool:
         ("out", out, out.strides),
         _channel("mean", mean, ndim),
         _channel("variance", variance, ndim),
+        ("momentum", momentum, (0,) * ndim) if running and momentum is not None else None,
     ]
-    _call(plan, "batch_norm", x.shape, dims, operands, row, ("out", "mean", "variance"))
+    written = ["out", "mean", "variance"]
+    for name, old, new in running:
+        operands += [_channel(f"old_{name}", old, ndim), _channel(f"new_{name}", new, ndim)]
+        written.append(f"new_{name}")
+    _call(plan, "batch_norm", x.shape, dims, operands, row, written)
     return True
 
 
