@@ -1,0 +1,429 @@
+"""Matrix products: every layout, size and epilogue against NumPy, out of bounds nowhere."""
+
+import ctypes
+import mmap
+
+import numpy as np
+import pytest
+
+import fakel
+from fakel.compiler import target
+from fakel.compiler.emit import emit
+from fakel.compiler.executor import Compiler
+from fakel.compiler.kernels.dots import dot_kernel, dot_tiling
+from fakel.compiler.kernels.matmul import Epilogue, matmul
+from fakel.compiler.kernels.packing import Packing, packing_kernel
+from fakel.compiler.kernels.products import Operand, Product, product_kernel, tiling
+from fakel.compiler.lowering import Access
+from fakel.compiler.plan import Plan
+from fakel.graph import flush, use_executor
+from fakel.interpreter import Interpreter
+from fakel.runtime.native import compile_kernel
+from fakel.tensor import dtypes
+
+PAGE = mmap.PAGESIZE
+FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+SIZES = [(1, 1, 1), (3, 5, 7), (17, 33, 65), (100, 100, 30), (64, 10, 128), (10, 128, 64)]
+SIZES += [
+    (5, 50, 2100),
+    (1, 300, 40),
+    (300, 1, 40),
+    (1, 1, 1000),
+    (2, 3, 0),
+    (0, 3, 4),
+    (29, 112, 16),
+]
+
+
+@pytest.fixture(scope="module")
+def library():
+    """The C library's `mprotect`."""
+    return ctypes.CDLL(None)
+
+
+class Runner:
+    """Runs the kernel calls of a plan one after another on arrays that end where memory ends."""
+
+    def __init__(self, library):
+        self.library = library
+        self.plan = Plan([], [])
+        self.memory = {}
+        self.maps = []
+
+    def _room(self, count, dtype):
+        size = max(count, 1) * np.dtype(dtype).itemsize
+        pages = -(-size // PAGE)
+        area = mmap.mmap(-1, (pages + 2) * PAGE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+        for forbidden in (start, start + (pages + 1) * PAGE):
+            assert self.library.mprotect(ctypes.c_void_p(forbidden), PAGE, 0) == 0
+        self.maps.append((area, start, pages))
+        first = (pages + 1) * PAGE - size
+        return np.frombuffer(area, dtype, max(count, 1), first)[:count]
+
+    def array(self, shape, strides, dtype, values=None):
+        """An access of a new array and the array; `strides` in elements."""
+        count = 1 + sum((n - 1) * abs(s) for n, s in zip(shape, strides, strict=True))
+        count = count if 0 not in shape else 0
+        kind = dtypes.from_numpy(np.dtype(dtype))
+        access = self.plan._new("leaf", (count,), kind)
+        buffer = self._room(count, dtype)
+        buffer[...] = np.nan
+        self.memory[access.buffer] = buffer
+        steps = [s * buffer.itemsize for s in strides]
+        view = np.lib.stride_tricks.as_strided(buffer, shape, steps)
+        if values is not None:
+            view[...] = values
+        return Access(access.buffer, 0, tuple(shape), tuple(strides), kind), view
+
+    def run(self, threads=1):
+        for step in self.plan.steps:
+            address = compile_kernel(step.kernel.name, emit(step.kernel), repr(step.kernel))
+            pointers = []
+            for access in step.arguments:
+                if access.buffer not in self.memory:
+                    room = self._room(self.plan.buffers[access.buffer].count, access.dtype.storage)
+                    self.memory[access.buffer] = room
+                    room[...] = np.nan
+                array = self.memory[access.buffer]
+                start = array.__array_interface__["data"][0]
+                pointers.append(start + access.offset * array.itemsize)
+            block = np.array(pointers, np.int64)
+            for thread in range(threads):
+                assert FUNCTION(address)(block.ctypes.data, thread, threads) == 0
+
+    def close(self):
+        self.memory.clear()
+        for _, start, pages in self.maps:
+            for forbidden in (start, start + (pages + 1) * PAGE):
+                self.library.mprotect(ctypes.c_void_p(forbidden), PAGE, 3)
+
+
+@pytest.fixture
+def runner(library):
+    """Makes fresh runners, and lets go of their memory afterwards."""
+    made = []
+
+    def make():
+        made.append(Runner(library))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def layout(shape, kind):
+    """Strides: `rows` or `columns` side by side, with gaps, or neither."""
+    *batch, m, n = shape
+    inner = {"rows": (n, 1), "columns": (1, m), "gaps": (n + 5, 1), "neither": (2 * n + 1, 2)}[kind]
+    extent = 1 + (max(m, 1) - 1) * inner[0] + (max(n, 1) - 1) * inner[1]
+    return (*[extent] * len(batch), *inner)
+
+
+def close(result, expected, depth, dtype):
+    tolerance = (1e-6 if dtype == "float32" else 1e-15) * (depth + 10) ** 0.5
+    np.testing.assert_allclose(result, expected, rtol=tolerance * 4, atol=tolerance * 8)
+
+
+def product(make, m, n, k, kinds, dtype="float32", batch=(), threads=1):
+    rng = np.random.default_rng(m * n + k)
+    left = rng.standard_normal((*batch, m, k)).astype(dtype)
+    right = rng.standard_normal((*batch, k, n)).astype(dtype)
+    runner = make()
+    a, _ = runner.array(left.shape, layout(left.shape, kinds[0]), dtype, left)
+    b, _ = runner.array(right.shape, layout(right.shape, kinds[1]), dtype, right)
+    shape = (*batch, m, n)
+    out, result = runner.array(shape, layout(shape, kinds[2]), dtype)
+    matmul(runner.plan, a, b, out)
+    runner.run(threads)
+    close(result, left.astype("f8") @ right.astype("f8"), k, dtype)
+    return result.copy()
+
+
+@pytest.mark.parametrize("kinds", [("rows", "rows"), ("rows", "columns"), ("columns", "rows")])
+@pytest.mark.parametrize("size", SIZES)
+def test_sizes(runner, size, kinds):
+    product(runner, *size, (*kinds, "rows"))
+
+
+@pytest.mark.parametrize("a", ["rows", "columns", "gaps", "neither"])
+@pytest.mark.parametrize("b", ["rows", "columns", "gaps", "neither"])
+@pytest.mark.parametrize("out", ["rows", "columns", "gaps"])
+def test_layouts(runner, a, b, out):
+    product(runner, 37, 21, 18, (a, b, out))
+
+
+@pytest.mark.parametrize("kinds", [("rows", "rows"), ("rows", "columns"), ("columns", "neither")])
+def test_double_precision(runner, kinds):
+    product(runner, 37, 21, 50, (*kinds, "rows"), "float64")
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("kinds", [("rows", "rows"), ("rows", "columns"), ("columns", "rows")])
+def test_batches(runner, batch, kinds):
+    product(runner, 19, 23, 17, (*kinds, "rows"), batch=(batch,))
+    product(runner, 130, 20, 70, (*kinds, "rows"), batch=(batch,))
+
+
+@pytest.mark.parametrize(
+    "chosen", [target.AVX2, target.NEON, target.SSE2], ids=["avx2", "neon", "sse2"]
+)
+@pytest.mark.parametrize("kinds", [("rows", "rows"), ("rows", "columns"), ("columns", "rows")])
+def test_narrower_vectors(runner, chosen, kinds):
+    with target.override(chosen):
+        product(runner, 37, 21, 50, (*kinds, "rows"))
+        product(runner, 3, 29, 9, (*kinds, "rows"), "float64")
+
+
+@pytest.mark.parametrize("kinds", [("rows", "rows"), ("columns", "columns"), ("rows", "columns")])
+def test_operands_whole_pages_apart_are_packed(runner, kinds):
+    product(runner, 30, 1024, 70, (*kinds, "rows"))
+    product(runner, 1024, 70, 40, (*kinds, "rows"))
+
+
+@pytest.mark.parametrize("size", [(64, 128, 784), (100, 100, 30), (1, 300, 700), (9, 500, 1500)])
+def test_every_number_of_threads_gives_the_same_bits(runner, size):
+    kinds = ("rows", "columns", "rows")
+    once = product(runner, *size, kinds)
+    for threads in (2, 3, 7):
+        assert np.array_equal(once, product(runner, *size, kinds, threads=threads))
+
+
+@pytest.mark.parametrize("depth", [0, 5, 70, 2500])
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_epilogues(runner, depth, kind):
+    m, n = 37, 41
+    rng = np.random.default_rng(depth)
+    left = rng.standard_normal((m, depth)).astype("f4")
+    right = rng.standard_normal((depth, n)).astype("f4")
+    added = [
+        rng.standard_normal(shape).astype("f4") for shape in [(n,), (m, 1), (1,), (m, n), (m, n)]
+    ]
+    start = rng.standard_normal((m, n)).astype("f4")
+    one = runner()
+    a, _ = one.array(left.shape, (depth, 1), "f4", left)
+    b, _ = one.array(right.shape, layout(right.shape, kind), "f4", right)
+    out, result = one.array((m, n), layout((m, n), kind), "f4", start)
+    summands = [
+        one.array(each.shape, strides, "f4", each)[0]
+        for each, strides in zip(added, [(1,), (1, 1), (1,), (n, 1), (2 * n, 2)], strict=True)
+    ]
+    matmul(one.plan, a, b, out, Epilogue(0.5, tuple(summands), accumulate=True, relu=True))
+    one.run(2)
+    expected = 0.5 * (left.astype("f8") @ right) + start + sum(added)
+    close(result, np.maximum(expected, 0), depth, "float32")
+
+
+def test_relu_keeps_nan(runner):
+    one = runner()
+    a, _ = one.array((2, 3), (3, 1), "f4", [[np.nan, 1, 1], [-1, -1, -1]])
+    b, _ = one.array((3, 2), (2, 1), "f4", np.ones((3, 2)))
+    out, result = one.array((2, 2), (2, 1), "f4")
+    matmul(one.plan, a, b, out, Epilogue(relu=True))
+    one.run()
+    np.testing.assert_array_equal(result, [[np.nan, np.nan], [0, 0]])
+
+
+def test_one_matrix_for_a_whole_batch_is_one_product(runner):
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((5, 7, 9)), rng.standard_normal((9, 11))
+    one = runner()
+    a, _ = one.array((5, 7, 9), (63, 9, 1), "f8", left)
+    b, _ = one.array((5, 9, 11), (0, 11, 1), "f8", right)
+    out, result = one.array((5, 7, 11), (77, 11, 1), "f8")
+    matmul(one.plan, a, b, out)
+    one.run()
+    close(result, left @ right, 9, "float64")
+    assert one.plan.steps[-1].arguments[2].shape == (1, 35, 11)
+
+
+def test_infinities_stay_in_their_rows(runner):
+    one = runner()
+    values = np.ones((40, 20), "f4")
+    values[3, 4] = np.inf
+    a, _ = one.array((40, 20), (20, 1), "f4", values)
+    b, _ = one.array((20, 9), (1, 20), "f4", np.ones((20, 9)))
+    out, result = one.array((40, 9), (9, 1), "f4")
+    matmul(one.plan, a, b, out)
+    one.run()
+    expected = np.full((40, 9), 20.0)
+    expected[3] = np.inf
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_results_need_rows_or_columns_side_by_side(runner):
+    one = runner()
+    a, _ = one.array((4, 4), (4, 1), "f4")
+    out, _ = one.array((4, 4), (8, 2), "f4")
+    with pytest.raises(ValueError, match="side by side"):
+        matmul(one.plan, a, a, out)
+
+
+# ------------------------------------------------------------------------ lowerings
+
+
+def operators():
+    x = fakel.randn(6, 5, 20)
+    w, b = fakel.randn(9, 20), fakel.randn(9)
+    flat = x.reshape(30, 20)
+    doubles = fakel.randn(3, 4, dtype=fakel.float64)
+    yield fakel.mm(flat, w.t())
+    yield fakel.mm(flat[::2, 1:], w[:, 1:].t())
+    yield fakel.mm(doubles, doubles.t())
+    yield fakel.bmm(x, x.transpose(1, 2))
+    yield fakel.bmm(x[:, :1], x.transpose(1, 2)[:, :, :1])
+    yield fakel.addmm(b, flat, w.t())
+    yield fakel.addmm(fakel.randn(30, 9).t().contiguous().t(), flat, w.t())
+    yield fakel.mv(w, x[0, 0])
+    yield fakel.mv(w.t(), b)
+    yield fakel.dot(x[0, 0], w[0])
+    yield fakel.dot(w[:, 0], b)
+    yield fakel.nn.functional.linear(x, w, b)
+    yield fakel.nn.functional.linear(x.transpose(0, 1), w)
+    yield fakel.nn.functional.linear(x[0, 0], w, b)
+    yield fakel.mm(fakel.ones(3, 4, dtype=fakel.int64), fakel.ones(4, 5, dtype=fakel.int64))
+
+
+def test_operators_give_what_the_interpreter_gives():
+    results = []
+    for executor in (Interpreter(), Compiler(eager=True)):
+        flush()
+        before = use_executor(executor)
+        try:
+            fakel.manual_seed(0)
+            results.append([each.numpy().copy() for each in operators()])
+        finally:
+            use_executor(before)
+    for plain, native in zip(*results, strict=True):
+        np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-5)
+
+
+# ------------------------------------------------------------------------ text
+
+
+def test_text_of_a_product():
+    with target.override(target.SSE2):
+        tiles = tiling(2, 6, 3, "f32")
+        made = product_kernel(
+            Product("f32", 1, 2, 6, 3, Operand(0, 3, 1), Operand(0, 1, 6), 0, 6, tiles)
+        )
+    assert repr(made) == TILES
+
+
+def test_text_of_dots():
+    with target.override(target.SSE2):
+        tiles = dot_tiling(1, 2, 9, "f32")
+        made = dot_kernel(
+            Product("f32", 1, 1, 2, 9, Operand(0, 9, 1), Operand(0, 9, 1), 0, 2, tiles, relu=True)
+        )
+    assert repr(made) == DOTS
+
+
+def test_text_of_packing():
+    with target.override(target.SSE2):
+        made = packing_kernel(Packing("f32", 1, 6, 3, 0, 1, 6, 4, 4))
+    assert repr(made) == PACK
+
+
+TILES = """\
+kernel product(a: f32, b: f32, out: f32)
+  let start0 = min(thread // threads, 1)
+  let stop1 = min((thread + 1) // threads, 1)
+  for unit2 in start0..stop1 step 1
+    let row3 = unit2 * 2
+    let column4 = 0
+    var sum5 = 0.0
+    var sum6 = 0.0
+    var sum7 = 0.0
+    var sum8 = 0.0
+    let afrom9 = row3 * 3
+    let bfrom10 = column4
+    for p11 in 0..3 step 1
+      let bat12 = bfrom10 + (p11 * 6)
+      let aat13 = afrom9 + p11
+      let v14 = b[bat12:4]
+      let v15 = b[bat12 + 4:2 of 4]
+      let v16 = f32x4(a[aat13])
+      sum5 = fma(v16, v14, sum5)
+      sum6 = fma(v16, v15, sum6)
+      let v17 = f32x4(a[aat13 + 3])
+      sum7 = fma(v17, v14, sum7)
+      sum8 = fma(v17, v15, sum8)
+    let place18 = (row3 * 6) + column4
+    out[place18:4] = sum5
+    let place19 = (row3 * 6) + (column4 + 4)
+    out[place19:2 of 4] = sum6
+    let place20 = ((row3 + 1) * 6) + column4
+    out[place20:4] = sum7
+    let place21 = ((row3 + 1) * 6) + (column4 + 4)
+    out[place21:2 of 4] = sum8
+"""
+DOTS = """\
+kernel dots(a: f32, b: f32, out: f32)
+  let start0 = min(thread // threads, 1)
+  let stop1 = min((thread + 1) // threads, 1)
+  for unit2 in start0..stop1 step 1
+    let row3 = unit2
+    let column4 = 0
+    var sum5 = 0.0
+    var sum6 = 0.0
+    var sum7 = 0.0
+    var sum8 = 0.0
+    var sum9 = 0.0
+    var sum10 = 0.0
+    var sum11 = 0.0
+    var sum12 = 0.0
+    let afrom13 = row3 * 9
+    let bfrom14 = column4 * 9
+    let aat15 = afrom13
+    let bat16 = bfrom14
+    let v17 = a[aat15:4]
+    let v18 = b[bat16:4]
+    sum5 = fma(v17, v18, sum5)
+    let v19 = b[bat16 + 9:4]
+    sum6 = fma(v17, v19, sum6)
+    let aat20 = afrom13 + 4
+    let bat21 = bfrom14 + 4
+    let v22 = a[aat20:4]
+    let v23 = b[bat21:4]
+    sum7 = fma(v22, v23, sum7)
+    let v24 = b[bat21 + 9:4]
+    sum8 = fma(v22, v24, sum8)
+    let aat25 = afrom13 + 8
+    let bat26 = bfrom14 + 8
+    let v27 = a[aat25:1 of 4]
+    let v28 = b[bat26:1 of 4]
+    sum9 = fma(v27, v28, sum9)
+    let v29 = b[bat26 + 9:1 of 4]
+    sum10 = fma(v27, v29, sum10)
+    let v30 = sum5 + sum7
+    let v31 = sum9 + sum11
+    let v32 = v30 + v31
+    let v33 = sum6 + sum8
+    let v34 = sum10 + sum12
+    let v35 = v33 + v34
+    let v36 = shuffle(v32, v35, [0, 2, 4, 6]) + shuffle(v32, v35, [1, 3, 5, 7])
+    let v37 = shuffle(v36, v36, [0, 2]) + shuffle(v36, v36, [1, 3])
+    let place38 = (row3 * 2) + column4
+    let v39 = v37
+    out[place38:2] = select(v39 < 0.0, 0.0, v39)
+"""
+PACK = """\
+kernel pack(source: f32, packed: f32)
+  let start0 = min((thread * 2) // threads, 2)
+  let stop1 = min(((thread + 1) * 2) // threads, 2)
+  for unit2 in start0..stop1 step 1
+    let origin3 = unit2 * 4
+    let place4 = (unit2 * 4) * 3
+    if unit2 < 1
+      for p5 in 0..3 step 1
+        let from6 = origin3 + (p5 * 6)
+        let to7 = place4 + (p5 * 4)
+        packed[to7:4] = source[from6:4]
+    else
+      for p8 in 0..3 step 1
+        let from9 = origin3 + (p8 * 6)
+        let to10 = place4 + (p8 * 4)
+        packed[to10:4] = source[from9:2 of 4]
+"""
