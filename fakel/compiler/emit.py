@@ -168,7 +168,9 @@ class _Emitter:
         b.position_at_end(after)
 
     def _unroll_metadata(self, choice: str) -> Any:
-        wish = self.module.add_metadata([ir.MetaDataString(self.module, f"llvm.loop.unroll.{choice}")])
+        wish = self.module.add_metadata(
+            [ir.MetaDataString(self.module, f"llvm.loop.unroll.{choice}")]
+        )
         # a loop's own node is not shared with other loops: a number makes it, and then it refers to
         # itself, which is how LLVM knows that it belongs to a loop
         number = ir.Constant(ir.IntType(32), len(self.module.metadata))
@@ -329,7 +331,9 @@ class _Emitter:
         if name == "reduce_add" and kind.is_float:
             signature = ir.FunctionType(scalar, [scalar, llvm_type(kind)])
             made = self._declare(intrinsic, signature)
-            return self.builder.call(made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"])
+            return self.builder.call(
+                made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"]
+            )
         made = self._declare(intrinsic, ir.FunctionType(scalar, [llvm_type(kind)]))
         return self.builder.call(made, [vector])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections import OrderedDict
 from typing import Any
 
@@ -17,8 +18,8 @@ _STRUCTURES = 4096
 # what compiling one kind of node costs, in the interpreter's work units (about a nanosecond each)
 _COMPILING = 20_000_000
 _NODE, _ELEMENT = 5_000, 1
-# a program with so many nodes is a step of some loop and compiled at its second sight, unless it has
-# so many kinds of nodes that compiling takes long
+# a program with so many nodes is a step of some loop and compiled at its second sight, unless it
+# has so many kinds of nodes that compiling takes long
 _STEP_NODES, _STEP_KINDS = 12, 300
 
 EXECUTORS = ("auto", "compiler", "interpreter")
@@ -49,8 +50,7 @@ class Compiler:
         key, leaves = found
         native = self.programs.get(key)
         if native is None and self._pays(key, program):
-            native = self._compile(program, leaves)
-            self.programs[key] = native
+            native = self.programs[key] = self._compile(program, leaves)
             if len(self.programs) > _PROGRAMS:
                 self.programs.popitem(last=False)
         if native is None:
@@ -87,7 +87,25 @@ class Compiler:
         # importing LLVM takes a while, which programs that are never compiled need not pay
         from fakel.compiler.driver import compile_program
 
-        return compile_program(program, leaves)
+        try:
+            return compile_program(program, leaves)
+        except Exception as error:
+            warnings.warn(
+                f"fakel could not compile a program of {len(program)} nodes, which the "
+                "interpreter runs "
+                f"instead: {type(error).__name__}: {error}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return _Interpreted()
+
+
+class _Interpreted:
+    """Stands for a program that could not be compiled."""
+
+    def run(self, program: list[Node], leaves: list[Node]) -> None:
+        """Leaves it to the interpreter."""
+        Interpreter().run(program)
 
 
 def _elements(node: Node) -> int:

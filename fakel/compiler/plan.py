@@ -59,6 +59,8 @@ class Plan:
     buffers: list[Buffer] = field(default_factory=list)
     steps: list[Call | Interpreted] = field(default_factory=list)
     arena_size: int = 0
+    # positions of views of leaves and outputs that somebody keeps, which need no computing
+    held_views: list[tuple[int, Access]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.accesses: dict[int, Access | tuple[Access, ...]] = {}
@@ -157,8 +159,10 @@ class Plan:
         strides = tuple(node.parameters["strides"])
         seen = Access(base.buffer, offset, tuple(node.shape), strides, base.dtype)
         self.accesses[id(node)] = seen
-        if node.held:
-            # somebody keeps the view itself: it gets memory of its own
+        if node.held and self.buffers[base.buffer].kind != "temporary":
+            self.held_views.append((self.positions[id(node)], seen))
+        elif node.held:
+            # the arena does not outlive the run: the view gets memory of its own
             self.steps.append(Interpreted(self.positions[id(node)], (seen,), (self.result(node),)))
 
     def _output(self, node: Node) -> None:

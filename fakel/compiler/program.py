@@ -80,10 +80,11 @@ class Program:
         self._addresses = np.zeros(len(self.plan.buffers), np.int64)
         for number, array in self._temporaries.items():
             self._addresses[number] = _pointer(array)
+        viewed = {seen.buffer for _, seen in self.plan.held_views}
         self._bound = [
             (number, buffer)
             for number, buffer in enumerate(self.plan.buffers)
-            if buffer.kind != "temporary" and buffer.first >= 0
+            if buffer.kind != "temporary" and (buffer.first >= 0 or number in viewed)
         ]
 
     # ---------------------------------------------------------------- running
@@ -111,6 +112,9 @@ class Program:
         for number, buffer in self._bound:
             if buffer.kind == "output":
                 nodes[buffer.node].value = arrays[number]
+        for position, seen in self.plan.held_views:
+            whole = arrays[seen.buffer]
+            nodes[position].value = strided(whole, seen.shape, seen.strides, seen.offset)
 
     def _take(self, number: int, node: Node) -> np.ndarray:
         """An array for an output: one of an earlier run that nobody refers to any longer, or a new

@@ -1,7 +1,7 @@
 """Kernels that work row by row: reductions, softmax, normalisations.
 
-A row is what is reduced to one value; the other dimensions are kept. The vector's lanes lie along the
-row where its elements are neighbours ("along"), else across neighbouring rows, one row a lane
+A row is what is reduced to one value; the other dimensions are kept. The vector's lanes lie along
+the row where its elements are neighbours ("along"), else across neighbouring rows, one row a lane
 ("across"). A kernel is written once for both::
 
     rows = Rows("scale_rows", shape, (1,), [("x", x, x.strides), ("out", out, out.strides)])
@@ -77,7 +77,7 @@ def _identity(fold: Fold, scalar: str) -> float:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """``count`` indices from ``start`` on, in steps, each step of some lanes."""
 
     start: Any
@@ -85,24 +85,42 @@ class _Piece:
     lanes: int
     step: int
 
+    @contextlib.contextmanager
+    def over(self, build: Builder) -> Iterator[Any]:
+        """A loop over the steps, unless there is but one."""
+        if self.count == self.step:
+            yield self.start
+        else:
+            with build.loop(self.start + self.count, self.start, step=self.step) as index:
+                yield index
 
-def _pieces(count: int, widest: int, width: int, start: Any = 0) -> list[_Piece]:
-    """``count`` indices as whole vectors of ``widest`` lanes, then narrower ones, then what is left."""
+
+def _cut(count: int, widest: int, width: int, start: Any = 0) -> list[Piece]:
+    """``count`` indices as whole vectors of ``widest`` lanes, then narrower ones, then what is
+    left.
+    """
     if widest == 1:
-        return [_Piece(start, count, 1, 1)]
+        return [Piece(start, count, 1, 1)]
     result = []
     position = 0
     lanes = widest
     while lanes >= width:
         whole = (count - position) // lanes * lanes
         if whole:
-            result.append(_Piece(start + position, whole, lanes, lanes))
+            result.append(Piece(start + position, whole, lanes, lanes))
             position += whole
         lanes //= 2
     if count > position:
         rest = count - position
-        result.append(_Piece(start + position, rest, rest, rest))
+        result.append(Piece(start + position, rest, rest, rest))
     return result
+
+
+def pieces_of(count: int, width: int, vectors: int) -> list[Piece]:
+    """``count`` neighbours in vectors of up to ``vectors`` registers of ``width`` lanes; one by one
+    for a width of 1.
+    """
+    return _cut(count, _widest(count, width, vectors) if width > 1 else 1, width)
 
 
 class Rows:
@@ -112,8 +130,8 @@ class Rows:
         name: the kernel's.
         shape: the sizes of all dimensions.
         dims: the dimensions that make up a row.
-        operands: for each, a name, where it lies, and its strides over ``shape``: 0 along the row for
-            what a row has one of.
+        operands: for each, a name, where it lies, and its strides over ``shape``: 0 along the row
+            for what a row has one of.
         scalar: the element type in which most is computed.
         vectors: how many registers wide the widest vectors are.
         ordered: whether a row's elements must stay in order.
@@ -154,10 +172,15 @@ class Rows:
         return self.accesses[self._numbers[name]]
 
     def _choose_lanes(self, vectors: int) -> None:
-        """Which dimension the lanes lie along; it becomes the last of the row or of the kept ones."""
+        """Which dimension the lanes lie along; it becomes the last of the row or of the kept
+        ones.
+        """
         self.across = False
         self.widest = 1
-        for sizes, steps, across in ((self.row, self.row_steps, False), (self.kept, self.kept_steps, True)):
+        for sizes, steps, across in (
+            (self.row, self.row_steps, False),
+            (self.kept, self.kept_steps, True),
+        ):
             for dim in reversed(range(len(sizes))):
                 moves = {operand[dim] for operand in steps}
                 if moves <= {0, 1} and 1 in moves:
@@ -182,8 +205,8 @@ class Rows:
                 self._shared_columns(body, indices)
             return
         with self._kept(sizes, parallel) as indices:
-            for piece in _pieces(self.kept[-1], self.widest, self.width):
-                with self._over(piece) as column:
+            for piece in _cut(self.kept[-1], self.widest, self.width):
+                with piece.over(self.build) as column:
                     self._enter([*indices, column], piece.lanes)
                     body()
 
@@ -191,13 +214,16 @@ class Rows:
         count, lanes = self.kept[-1], self.widest
         while lanes > self.width and count // lanes < 8:
             lanes //= 2
-        for piece in _pieces(count, lanes, self.width):
+        for piece in _cut(count, lanes, self.width):
             if piece.lanes == lanes and piece.count > lanes:
                 with self.build.share(piece.count // lanes) as unit:
                     self._enter([*indices, unit * lanes + piece.start], lanes)
                     body()
             else:
-                with self.build.when(binary("==", self.kernel.thread, 0)), self._over(piece) as column:
+                with (
+                    self.build.when(binary("==", self.kernel.thread, 0)),
+                    piece.over(self.build) as column,
+                ):
                     self._enter([*indices, column], piece.lanes)
                     body()
 
@@ -218,17 +244,13 @@ class Rows:
             indices: list[Any] = []
             for dim, size in enumerate(sizes):
                 first = parallel and not dim
-                loop = self.build.share(size, name="row") if first else self.build.loop(size, name="row")
+                loop = (
+                    self.build.share(size, name="row")
+                    if first
+                    else self.build.loop(size, name="row")
+                )
                 indices.append(stack.enter_context(loop))
             yield indices
-
-    @contextlib.contextmanager
-    def _over(self, piece: _Piece) -> Iterator[Any]:
-        if piece.count == piece.step:
-            yield piece.start
-        else:
-            with self.build.loop(piece.start + piece.count, piece.start, step=piece.step) as index:
-                yield index
 
     def _enter(self, indices: list[Any], lanes: int) -> None:
         self._lanes = lanes
@@ -251,7 +273,9 @@ class Rows:
         return index, self._lanes if along == 1 else 1
 
     def at(self, name: str) -> Expression:
-        """An operand's elements at this place of the row; outside of a walk, what the row has one of."""
+        """An operand's elements at this place of the row; outside of a walk, what the row has
+        one of.
+        """
         operand = self._numbers[name]
         index, lanes = self._index(operand)
         return self.build.load(self.buffers[operand], index, lanes)
@@ -262,7 +286,9 @@ class Rows:
         index, lanes = self._index(operand)
         scalar = self.buffers[operand].scalar
         value = value if value.type.scalar == "i1" and scalar == "u8" else cast(value, scalar)
-        self.build.store(self.buffers[operand], index, literal(value, Type(value.type.scalar, lanes)))
+        self.build.store(
+            self.buffers[operand], index, literal(value, Type(value.type.scalar, lanes))
+        )
 
     def let(self, value: Expression) -> Expression:
         """Names a value, which is then computed once."""
@@ -276,7 +302,7 @@ class Rows:
         with contextlib.ExitStack() as stack:
             outer = [stack.enter_context(self.build.loop(size)) for size in self.row[:-1]]
             for piece in pieces:
-                with self._over(piece) as index:
+                with piece.over(self.build) as index:
                     with self._placed([*outer, index], piece.lanes):
                         body()
 
@@ -303,7 +329,8 @@ class Rows:
         if inner and not outer:
             return [self.let(v) for v in self._fold_block(folds, terms, [], self.row[:-1], 0, last)]
         totals = [
-            self.build.accumulator(_identity(f, s), Type(_wide(f, s), self._lanes)) for f, s in folds
+            self.build.accumulator(_identity(f, s), Type(_wide(f, s), self._lanes))
+            for f, s in folds
         ]
 
         def block(indices: list[Any], between: list[int], start: Any, count: int) -> None:
@@ -332,7 +359,9 @@ class Rows:
         start: Any,
         count: int,
     ) -> list[Expression]:
-        """Reduces ``count`` elements of the innermost dimension, for all indices of those between."""
+        """Reduces ``count`` elements of the innermost dimension, for all indices of those
+        between.
+        """
         pieces = self._row_pieces(count, start)
         sums = [
             [self.build.accumulator(_identity(f, s), Type(s, piece.lanes)) for f, s in folds]
@@ -341,7 +370,7 @@ class Rows:
         with contextlib.ExitStack() as stack:
             more = [stack.enter_context(self.build.loop(size)) for size in between]
             for piece, accumulators in zip(pieces, sums, strict=True):
-                with self._over(piece) as index:
+                with piece.over(self.build) as index:
                     with self._placed([*indices, *more, index], piece.lanes):
                         for (f, _), total, term in zip(folds, accumulators, terms(), strict=True):
                             self.build.assign(total, f.combine(total, term))
@@ -359,11 +388,11 @@ class Rows:
             return value
         return call(fold.lanes, value, type=Type(scalar))
 
-    def _row_pieces(self, count: int, start: Any = 0) -> list[_Piece]:
+    def _row_pieces(self, count: int, start: Any = 0) -> list[Piece]:
         """The innermost dimension of the row in vectors, or one by one when lanes lie across."""
         if not self.across:
-            return _pieces(count, min(self.widest, _widest(count, self.width, 8)), self.width, start)
-        return [_Piece(start, count, self._lanes, 1)]
+            return _cut(count, min(self.widest, _widest(count, self.width, 8)), self.width, start)
+        return [Piece(start, count, self._lanes, 1)]
 
     @contextlib.contextmanager
     def _placed(self, inner: list[Any], lanes: int) -> Iterator[None]:

@@ -36,7 +36,8 @@ from tests.support.both import run_both, scripts
     """,
     variable="""
         V = torch.autograd.Variable
-        print(V(torch.ones(2)), V(torch.ones(2), requires_grad=True), V(torch.ones(1), volatile=True))
+        print(V(torch.ones(2)), V(torch.ones(2), requires_grad=True))
+        print(V(torch.ones(1), volatile=True))
         print(isinstance(torch.ones(1), V), V(torch.ones(2, requires_grad=True) * 2).requires_grad)
         V([1, 2])
     """,

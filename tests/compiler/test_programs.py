@@ -1,4 +1,6 @@
-"""Whole programs: compiled ones give what the interpreter gives, for random graphs and for training."""
+"""Whole programs: compiled ones give what the interpreter gives, for random graphs and for
+training.
+"""
 
 import contextlib
 

@@ -169,9 +169,7 @@ def _parts(length: int) -> list[int]:
 
 
 @functools.lru_cache(maxsize=512)
-def pack_weights(
-    spec: Correlation, tile: Tile, strides: tuple[int, int, int, int, int]
-) -> Kernel:
+def pack_weights(spec: Correlation, tile: Tile, strides: tuple[int, int, int, int, int]) -> Kernel:
     """weight, packed: (groups, tiles, inputs, taps, channels of a tile). The strides are those of
     groups, outputs, inputs, rows and columns. Channels past the last repeat it.
     """
@@ -185,9 +183,7 @@ def pack_weights(
         place = build.let(unit * (spec.taps * tile.channels))
         with build.loop(tile.channels, name="lane") as lane:
             channel = smaller(number * tile.channels + lane, spec.outputs - 1)
-            source = build.let(
-                group * group_stride + channel * output_stride + i * input_stride
-            )
+            source = build.let(group * group_stride + channel * output_stride + i * input_stride)
             with build.loop(spec.vertical.taps, name="y") as y:
                 with build.loop(spec.horizontal.taps, name="x") as x:
                     value = build.load(weight, source + y * row_stride + x * column_stride)
@@ -265,9 +261,7 @@ class _Nest:
                     origin = build.let(
                         (begin + image) * spec.strides[0] + channel * spec.strides[1]
                     )
-                    place = build.let(
-                        slot + image * image_elements + channel * spec.frame.elements
-                    )
+                    place = build.let(slot + image * image_elements + channel * spec.frame.elements)
                     copy_frame(
                         build, self.source, frames, (origin, place), spec.strides[2:], spec.frame,
                         self.tile.lanes,
@@ -280,9 +274,7 @@ class _Nest:
                             + image * image_elements
                             + group * (spec.inputs * spec.frame.elements)
                         )
-                        self.image(
-                            frames, place, spec.framed_strides, begin + image, group, number
-                        )
+                        self.image(frames, place, spec.framed_strides, begin + image, group, number)
 
     def sharing_blocks(self) -> None:
         """Threads share blocks of images and tiles of output channels."""

@@ -172,13 +172,9 @@ def correlate_and_pool(
                 with build.loop(window[0], name="y") as y:
                     keep_maxima(build.let(row * window[0] + y), x, number)
                 with build.loop(remaining, name="lane") as lane:
-                    target = build.let(
-                        ((plane + lane) * pooled[0] + row) * pooled[1] + slot
-                    )
+                    target = build.let(((plane + lane) * pooled[0] + row) * pooled[1] + slot)
                     for i in range(windows):
-                        build.store(
-                            values, target + i, build.load(best, lane + i * tile.channels)
-                        )
+                        build.store(values, target + i, build.load(best, lane + i * tile.channels))
                         build.store(
                             indices, target + i,
                             cast(build.load(chosen, lane + i * tile.channels), INDEX),

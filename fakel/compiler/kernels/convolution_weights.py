@@ -257,9 +257,7 @@ class _Nest:
                     )
                     for c in range(lanes)
                 ]
-                place = build.let(
-                    self.slot + ((i * rows + line) * columns) * spec.channels + lane
-                )
+                place = build.let(self.slot + ((i * rows + line) * columns) * spec.channels + lane)
                 vectors = strides[3] == 1
                 if vectors:
                     with build.loop(whole, step=lanes, name="x") as x:
@@ -328,9 +326,7 @@ class _Nest:
         zero = literal(0, kind)
         sums = [[build.accumulator(zero) for _ in range(spec.vectors)] for _ in offsets]
         with build.loop(count) as i, build.loop(rows, name="y") as y:
-            line = build.let(
-                begin + i * strides[0] + y * (spec.vertical.stride * strides[2])
-            )
+            line = build.let(begin + i * strides[0] + y * (spec.vertical.stride * strides[2]))
             packed = build.let(self.slot + (i * rows + y) * (columns * spec.channels))
             with build.loop(columns, name="x", unroll=False) as x:
                 here = build.let(line + x * (spec.horizontal.stride * strides[3]))
@@ -377,17 +373,13 @@ def join_parts(spec: WeightGradient, strides: tuple[int, int, int, int]) -> Kern
         with build.loop(spec.vertical.taps, name="y") as y:
             with build.loop(spec.horizontal.taps, name="x") as x:
                 tap_tile = build.let(x // spec.tile_taps)
-                start = smaller(
-                    tap_tile * spec.tile_taps, spec.horizontal.taps - spec.tile_taps
-                )
+                start = smaller(tap_tile * spec.tile_taps, spec.horizontal.taps - spec.tile_taps)
                 which = (tile * spec.vertical.taps + y) * spec.tap_tiles + tap_tile
                 position = (which * spec.tile_inputs + row) * spec.tile_taps + (x - start)
                 place = build.let(begin + position * spec.channels)
                 total = build.accumulator(build.load(sums, place, lanes))
                 with build.loop(spec.parts, 1, name="part") as part:
-                    build.assign(
-                        total, total + build.load(sums, place + part * next_part, lanes)
-                    )
+                    build.assign(total, total + build.load(sums, place + part * next_part, lanes))
                 build.store(turned, 0, total)
                 with build.loop(outputs, name="lane") as lane:
                     where = target + lane * strides[0] + y * strides[2] + x * strides[3]

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakel.compiler.loop_ir import INDEX, Builder, Expression, binary, call, cast, literal, select
+from fakel.compiler.loop_ir import INDEX, Builder, Expression, binary, cast, literal, select
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import broadcast_strides
+from fakel.compiler.status import number_of, status_of
 from fakel.graph import Node
 
 PARALLEL_ELEMENTS = 65536
-# a status has 32 bits and is not 0; the target that it stands for lies around the middle
-_MIDDLE = 2**31
 
 
 def out_of_bounds(status: int) -> Exception:
     """The error of a wrong target, which the status tells."""
-    return IndexError(f"Target {status - _MIDDLE} is out of bounds.")
+    return IndexError(f"Target {number_of(status)} is out of bounds.")
 
 
 class _Targets:
@@ -46,7 +45,7 @@ class _Targets:
         chosen = build.let(select(counts, given, 0))
         wrong = binary("|", binary("<", chosen, 0), binary(">=", chosen, self.classes))
         with build.when(wrong):
-            build.fail(call("max", call("min", chosen + _MIDDLE, 2 * _MIDDLE - 1), 1))
+            build.fail(status_of(chosen))
         return chosen, counts
 
     def weight_of(self, chosen: Expression, scalar: str) -> Expression:
@@ -99,9 +98,7 @@ def _nll_loss(plan: Any, node: Node) -> bool:
     elif reduction == "sum":
         build.store(losses, 0, cast(added, loss.scalar))
     arguments = [*targets.accesses, source, loss, total]
-    plan.call(
-        build.kernel, arguments, writes=[loss, total], parallel=False, errors=out_of_bounds
-    )
+    plan.call(build.kernel, arguments, writes=[loss, total], parallel=False, errors=out_of_bounds)
     return True
 
 

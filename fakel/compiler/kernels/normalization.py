@@ -42,7 +42,9 @@ def _call(
     row: Callable[[Rows], None],
     written: Sequence[str],
 ) -> None:
-    """Adds the call of a kernel over the rows ``dims`` of ``shape``; absent operands are left out."""
+    """Adds the call of a kernel over the rows ``dims`` of ``shape``; absent operands are left
+    out.
+    """
     present = [operand for operand in operands if operand is not None]
     rows = Rows(name, shape, dims, present, present[0][1].scalar)
     parallel = math.prod(shape) >= PARALLEL_ELEMENTS
@@ -135,7 +137,10 @@ def _batch_norm(plan: Any, node: Node) -> bool:
     # running statistics that there are none of are not written
     running = [
         (name, old, new)
-        for name, old, new in (("mean", old_mean, new_mean), ("variance", old_variance, new_variance))
+        for name, old, new in (
+            ("mean", old_mean, new_mean),
+            ("variance", old_variance, new_variance),
+        )
         if old is not None
     ]
 
@@ -429,9 +434,7 @@ def _grouped(access: Access, groups: int) -> Access:
     )
 
 
-def _group_channel(
-    name: str, access: Access | None, shape: Sequence[int]
-) -> Operand | None:
+def _group_channel(name: str, access: Access | None, shape: Sequence[int]) -> Operand | None:
     """A vector of channels over (batch, groups, channels of a group, *)."""
     if access is None:
         return None

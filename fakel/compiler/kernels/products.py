@@ -146,8 +146,8 @@ def _kernel(product: Product, lanes: int) -> Kernel:
 class Tiles:
     """Builds a kernel whose sums are vectors along the columns.
 
-    ``longest`` is the depth of a block, and ``shared_bytes`` how much of b tiles read again and again
-    before they go on to the next columns.
+    ``longest`` is the depth of a block, and ``shared_bytes`` how much of b tiles read again and
+    again before they go on to the next columns.
     """
 
     longest = DEPTH

@@ -42,8 +42,8 @@ def _same(value: Expression) -> Expression:
 
 @dataclass(frozen=True)
 class Reduction:
-    """What a reduction does: the term of an element, how terms combine (in an element type), and what
-    becomes of the result.
+    """What a reduction does: the term of an element, how terms combine (in an element type), and
+    what becomes of the result.
     """
 
     name: str

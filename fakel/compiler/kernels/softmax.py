@@ -101,6 +101,10 @@ def _log_softmax_gradient(plan: Any, node: Node) -> bool:
 
     def row() -> None:
         (total,) = rows.fold([(SUM, "f32")], lambda: [rows.at("grad")])
-        rows.walk(lambda: rows.put("out", rows.at("grad") - functions.exp(rows.let(rows.at("result"))) * total))
+        rows.walk(
+            lambda: rows.put(
+                "out", rows.at("grad") - functions.exp(rows.let(rows.at("result"))) * total
+            )
+        )
 
     return _call(plan, rows, row)
