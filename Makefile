@@ -3,7 +3,7 @@ PYTHON ?= python3
 ENVIRONMENT ?= .venv
 BIN = $(ENVIRONMENT)/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: $(ENVIRONMENT)/.installed-examples
 	$(BIN)/fakel run examples/mnist_cnn.py
@@ -12,6 +12,10 @@ demo: $(ENVIRONMENT)/.installed-examples
 # One thread a worker: NumPy's and PyTorch's own teams would compete for the cores.
 test: $(ENVIRONMENT)/.installed-test
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGUMENTS)
+
+# Beside PyTorch wherever that is installed in the environment.
+bench: $(ENVIRONMENT)/.installed-test
+	$(BIN)/python benchmarks/compare.py
 
 lint: $(ENVIRONMENT)/.installed-test
 	$(BIN)/ruff check .

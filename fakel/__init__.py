@@ -29,6 +29,8 @@ from fakel.autograd import (
 from fakel.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from fakel.compat import load_ipython_extension, unload_ipython_extension, version
 from fakel.compat.version import __version__
+from fakel.compiler.executor import chosen_executor as _chosen_executor
+from fakel.graph import use_executor as _use_executor
 from fakel.ops import return_types
 from fakel.ops.declare import FUNCTIONS as _FUNCTIONS
 from fakel.random import default_generator
@@ -69,6 +71,8 @@ e, inf, nan, newaxis, pi = 2.718281828459045, float("inf"), float("nan"), None, 
 globals().update({each.name: each for each in dtypes.ALL})
 globals().update(dtypes.ALIASES)
 globals().update(_FUNCTIONS[""])
+
+_use_executor(_chosen_executor())
 
 __all__ = [
     "Generator",

@@ -54,6 +54,8 @@ class Compiler:
             if len(self.programs) > _PROGRAMS:
                 self.programs.popitem(last=False)
         if native is None:
+            # the interpreter writes in place what only the program refers to
+            del found, leaves
             self.interpreter.run(program)
             return
         self.programs.move_to_end(key)
@@ -79,6 +81,9 @@ class Compiler:
         kinds = len({(node.operator, tuple(node.shape), node.dtype) for node in program})
         if len(program) >= _STEP_NODES and kinds <= _STEP_KINDS:
             return True
+        if any(node.operator.name == "write" for node in program):
+            # the interpreter writes a part in place, a program would copy the whole
+            return False
         work = len(program) * _NODE + sum(_ELEMENT * _elements(node) for node in program)
         return count * work > kinds * _COMPILING
 
