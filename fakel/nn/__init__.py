@@ -1,6 +1,6 @@
 """Layers, containers, losses and their functional forms, as in torch.nn."""
 
-from fakel.nn import attention, common_types, functional, init, modules, parallel, utils
+from fakel.nn import attention, common_types, functional, grad, init, modules, parallel, utils
 from fakel.nn.modules import *  # noqa: F403
 from fakel.nn.modules import __all__ as _layers
 from fakel.nn.parallel import DataParallel
@@ -15,6 +15,7 @@ __all__ = [
     "attention",
     "common_types",
     "functional",
+    "grad",
     "init",
     "modules",
     "parallel",

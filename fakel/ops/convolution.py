@@ -287,11 +287,12 @@ def _check_geometry(geometry: Geometry) -> None:
 
 
 def _check_shapes(input, weight, bias, geometry, *, transposed) -> None:
-    sizes, groups = list(weight.shape), geometry.groups
-    if weight.ndim != input.ndim:
+    """Whether the sizes of input and weight, and the bias, fit one another."""
+    sizes, groups = list(weight), geometry.groups
+    if len(weight) != len(input):
         raise RuntimeError(
-            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight "
-            f"{sizes}, but got {input.ndim}-dimensional input of size {list(input.shape)} instead"
+            f"Expected {len(weight)}-dimensional input for {len(weight)}-dimensional weight "
+            f"{sizes}, but got {len(input)}-dimensional input of size {list(input)} instead"
         )
     if sizes[0] < groups:
         raise RuntimeError(
@@ -305,10 +306,10 @@ def _check_shapes(input, weight, bias, geometry, *, transposed) -> None:
         )
     given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
     channels = sizes[0] if transposed else sizes[1] * groups
-    if input.shape[1] != channels:
+    if input[1] != channels:
         raise RuntimeError(
-            f"Given {given}, weight of size {sizes}, expected input{list(input.shape)} to have "
-            f"{channels} channels, but got {input.shape[1]} channels instead"
+            f"Given {given}, weight of size {sizes}, expected input{list(input)} to have "
+            f"{channels} channels, but got {input[1]} channels instead"
         )
     outputs = sizes[1] * groups if transposed else sizes[0]
     if bias is not None and (bias.ndim != 1 or bias.shape[0] != outputs):
@@ -348,8 +349,8 @@ def _convolve(count, input, weight, bias, stride, padding, dilation, groups):
     dilation = _per_dimension(dilation, "dilation", weight.ndim - 2)
     _check_dtypes(input, weight, bias)
     if padding == "same":
-        _check_shapes(input, weight, bias, Geometry(stride, stride, dilation, groups),
-                      transposed=False)  # fmt: skip
+        unpadded = Geometry(stride, stride, dilation, groups)
+        _check_shapes(input.shape, weight.shape, bias, unpadded, transposed=False)
         input, padding = _same_padding(input, weight, stride, dilation)
     elif isinstance(padding, str):
         if padding != "valid":
@@ -358,7 +359,7 @@ def _convolve(count, input, weight, bias, stride, padding, dilation, groups):
     padding = _per_dimension(padding, "padding", weight.ndim - 2)
     geometry = Geometry(stride, padding, dilation, groups)
     _check_geometry(geometry)
-    _check_shapes(input, weight, bias, geometry, transposed=False)
+    _check_shapes(input.shape, weight.shape, bias, geometry, transposed=False)
     padded = [n + 2 * p for n, p in zip(input.shape[2:], padding, strict=True)]
     spread = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
     if any(n < k for n, k in zip(padded, spread, strict=True)):
@@ -383,7 +384,7 @@ def _convolve_transposed(
     _check_geometry(geometry)
     if min(output_padding) < 0:
         raise RuntimeError("negative output_padding is not supported")
-    _check_shapes(input, weight, bias, geometry, transposed=True)
+    _check_shapes(input.shape, weight.shape, bias, geometry, transposed=True)
     if any(o >= max(s, d) for o, s, d in zip(output_padding, stride, dilation, strict=True)):
         axes = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}[dims]
         parts = [
@@ -411,6 +412,50 @@ def _convolve_transposed(
         )
     result = _transposed(input, weight, bias, size, geometry)
     return result if has_batch else result.squeeze(0)
+
+
+def convolution_input_gradient(
+    count, size, weight, output_gradient, stride, padding, dilation, groups
+):
+    """The gradient of an input of this size, in `count` spatial dimensions."""
+    _check_dtypes(output_gradient, weight, None)
+    geometry = _backward_geometry(
+        count, size, weight.shape, output_gradient, stride, padding, dilation, groups
+    )
+    return _transposed(output_gradient, weight, None, size[2:], geometry)
+
+
+def convolution_weight_gradient(
+    count, input, size, output_gradient, stride, padding, dilation, groups
+):
+    """The gradient of a weight of this size, in `count` spatial dimensions."""
+    _check_dtypes(output_gradient, input, None)
+    geometry = _backward_geometry(
+        count, input.shape, size, output_gradient, stride, padding, dilation, groups
+    )
+    return _convolution_weight_gradient(
+        input, output_gradient, kernel=tuple(size[2:]), geometry=geometry, shape=tuple(size)
+    )
+
+
+def _backward_geometry(count, input, weight, output_gradient, stride, padding, dilation, groups):
+    """The geometry, once the sizes of input and weight fit it and the output's gradient."""
+    geometry = Geometry(
+        *(
+            _per_dimension(value, name, len(weight) - 2)
+            for value, name in ((stride, "stride"), (padding, "padding"), (dilation, "dilation"))
+        ),
+        groups,
+    )
+    _check_geometry(geometry)
+    _check_shapes(input, weight, None, geometry, transposed=False)
+    expected = (input[0], weight[0], *geometry.output_size(input[2:], weight[2:]))
+    if tuple(output_gradient.shape) != expected or len(weight) != count + 2:
+        raise RuntimeError(
+            f"Expected grad_output of size {list(expected)} for a {count}d convolution, but got "
+            f"{list(output_gradient.shape)}"
+        )
+    return geometry
 
 
 # The public operators

@@ -15,7 +15,6 @@ MISSING = {
         "LinearCrossEntropyLoss",
         "LinearCrossEntropyOptions",
         "factory_kwargs",
-        "grad",
         "intrinsic",
         "qat",
         "quantizable",
@@ -32,6 +31,7 @@ MISSING = {
     "nn.utils.parametrizations": {"orthogonal"},
     "nn.parameter": set(),
     "nn.common_types": set(),
+    "nn.grad": set(),
 }
 
 
