@@ -3,6 +3,9 @@
 The names are torch's own: ``import fakel as torch``.
 """
 
+import importlib
+from typing import Any
+
 from fakel import (
     autograd,
     backends,
@@ -14,7 +17,6 @@ from fakel import (
     ops,
     optim,
     random,
-    serialization,
     special,
     utils,
 )
@@ -35,7 +37,6 @@ from fakel.ops import return_types
 from fakel.ops.declare import FUNCTIONS as _FUNCTIONS
 from fakel.random import default_generator
 from fakel.runtime import get_num_threads, set_num_threads
-from fakel.serialization import load, save
 from fakel.tensor import (
     Generator,
     Size,
@@ -73,6 +74,15 @@ globals().update(dtypes.ALIASES)
 globals().update(_FUNCTIONS[""])
 
 _use_executor(_chosen_executor())
+
+
+def __getattr__(name: str) -> Any:
+    # loaded at its first use, which many programs never come to
+    if name in ("load", "save", "serialization"):
+        serialization = importlib.import_module("fakel.serialization")
+        return serialization if name == "serialization" else getattr(serialization, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Generator",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +77,8 @@ class DiskCache:
 
     def write(self, key: str, payload: bytes) -> None:
         """Keeps the payload, in place of an earlier one of the same key."""
+        import tempfile  # slow to load, and only needed here
+
         path = self._path(key)
         temporary = None
         try:
