@@ -120,8 +120,8 @@ def _living(nodes: list[Node]) -> list[Node]:
         for source in node.inputs:
             if source is not None and source.value is None:
                 source.uses += 1
+        source = None  # would count as a reference when its turn comes, which may be next
         wanted.append(node)
-    # the loop's last values would count as references in the next flush
     wanted.reverse()
     for node in wanted:
         node.uses = 0
