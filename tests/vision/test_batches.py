@@ -31,8 +31,16 @@ class Mirrored(T.RandomHorizontalFlip):
         return T.functional.hflip(image)
 
 
+def noisy(x):
+    return x + fakel.rand(1)
+
+
 SINGLE = {
     "lambda": T.Compose([T.ToTensor(), T.Lambda(lambda x: x * 2)]),
+    "lambda in place": T.Compose([T.ToTensor(), T.Lambda(lambda x: x.mul_(2).view(-1))]),
+    "noise": T.Compose([T.ToTensor(), T.Normalize([0.5], [0.5]), noisy, T.RandomVerticalFlip()]),
+    "noise after chance": T.Compose([T.RandomHorizontalFlip(), T.ToTensor(), noisy]),
+    "noise after crop": T.Compose([T.CenterCrop(20), T.ToTensor(), T.RandomCrop(9), noisy]),
     "rotated": T.Compose([T.RandomRotation(20), T.ToTensor()]),
     "function": T.functional.to_tensor,
     "subclass": T.Compose([Mirrored(), T.ToTensor()]),
@@ -128,7 +136,7 @@ def test_subset_and_changed_data():
     np.testing.assert_array_equal(images[1, 0].numpy() * 255, dataset.data[8].numpy())
 
 
-def test_target_transform_and_subclass_go_sample_by_sample():
+def test_subclass_goes_sample_by_sample():
     class Tripled(MiniMNIST):
         def __getitem__(self, index):
             image, label = super().__getitem__(index)
@@ -137,8 +145,30 @@ def test_target_transform_and_subclass_go_sample_by_sample():
     tripled = Tripled(train=False, transform=T.ToTensor())
     assert isinstance(tripled.__getitems__([0]), list)
     assert tripled.__getitems__([0])[0][1] == 3 * int(tripled.targets[0])
-    negative = MiniMNIST(train=False, transform=T.ToTensor(), target_transform=lambda y: -y)
-    assert negative.__getitems__([0])[0][1] == -int(negative.targets[0])
+
+
+@pytest.mark.parametrize("name", ["normalized", "flipped", "noise"])
+def test_target_transform_that_draws(name):
+    def disturbed(label):
+        assert type(label) is int
+        return label + fakel.rand(1).item()
+
+    transform = (BATCHED | SINGLE)[name]
+    dataset = MiniMNIST(train=False, transform=transform, target_transform=disturbed)
+    _, actual, actual_draw = at_once(dataset, [4, 8, 3])
+    expected, expected_draw = one_by_one(dataset, [4, 8, 3])
+    np.testing.assert_array_equal(actual[0].numpy(), expected[0].numpy())
+    assert actual[1].tolist() == expected[1].tolist()
+    assert actual_draw == expected_draw
+
+
+def test_single_images_own_their_memory():
+    transform = T.Compose([T.ToTensor(), T.Lambda(lambda x: x)])
+    samples = MiniMNIST(train=False, transform=transform).__getitems__([1, 2])
+    assert samples[1][0].storage_offset() == 0
+    before = samples[0][0].clone()
+    samples[1][0].fill_(7)
+    np.testing.assert_array_equal(samples[0][0].numpy(), before.numpy())
 
 
 @pytest.mark.parametrize(
@@ -146,6 +176,7 @@ def test_target_transform_and_subclass_go_sample_by_sample():
     [
         T.Compose([T.ToTensor(), T.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))]),
         T.Compose([T.ToTensor(), T.Normalize((0.5,), (0.0,))]),
+        T.Compose([T.PILToTensor(), T.Normalize((3,), (2,))]),
         T.Compose([T.Normalize((0.5,), (0.5,)), T.ToTensor()]),
         T.Compose([T.RandomCrop(40), T.ToTensor()]),
     ],
@@ -157,3 +188,9 @@ def test_errors_are_those_of_a_single_sample(transform):
     with pytest.raises(expected.type) as actual:
         dataset.__getitems__([0, 1])
     assert str(actual.value) == str(expected.value)
+
+
+def test_index_errors_are_those_of_a_single_sample():
+    dataset = MiniMNIST(train=False, transform=T.ToTensor())
+    with pytest.raises(IndexError, match="index 1000 is out of bounds for dimension 0 with size 1"):
+        dataset.__getitems__([0, 1000])

@@ -150,11 +150,15 @@ class CIFAR10(WholeBatches, VisionDataset):
     def __len__(self) -> int:
         return len(self.data)
 
-    def _pixels_and_targets(self) -> tuple[np.ndarray, np.ndarray] | None:
-        data, targets = self.data, np.asarray(self.targets)
+    def _pixels(self) -> np.ndarray | None:
+        data = self.data
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 4:
             return None
-        return (data, targets) if targets.dtype == np.int64 and targets.ndim == 1 else None
+        return data
+
+    def _labels(self, indices: list[int]) -> list[Any] | None:
+        labels = [self.targets[index] for index in indices]
+        return labels if all(type(label) is int for label in labels) else None
 
     def extra_repr(self) -> str:
         """The split, for the printed form."""

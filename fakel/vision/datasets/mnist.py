@@ -117,13 +117,17 @@ class MNIST(WholeBatches, VisionDataset):
     def __len__(self) -> int:
         return len(self.data)
 
-    def _pixels_and_targets(self) -> tuple[np.ndarray, np.ndarray] | None:
-        data, targets = self.data, self.targets
+    def _pixels(self) -> np.ndarray | None:
+        data = self.data
         if not isinstance(data, Tensor) or data.dtype != dtypes.uint8 or data.ndim != 3:
             return None
+        return data._array()[..., None]
+
+    def _labels(self, indices: list[int]) -> list[Any] | None:
+        targets = self.targets
         if not isinstance(targets, Tensor) or targets.dtype != dtypes.int64 or targets.ndim != 1:
             return None
-        return data._array()[..., None], targets._array()
+        return targets._array()[indices].tolist()
 
     def extra_repr(self) -> str:
         """The split, for the printed form."""

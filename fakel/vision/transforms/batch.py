@@ -4,14 +4,15 @@ A transform that can do so declares
 
 - `batch_stages`: which kinds of image arrays it takes and what they become. "image" stands for PIL
   images as bytes (n, height, width, channels), "tensor" for tensors (n, channels, height, width);
-- `batch(array, stage, choices)`: the transformed array;
+- `batch(array, stage, choices)`: the transformed array, which may be the given one, changed;
 - for random ones `words(height, width)`: how many words an image takes from the generator, and
   `choose(words, height, width)`: the random choices that (n, words) of them mean;
 - `batch_size_after(height, width)`: for those that change the size.
 
 The words are drawn for all samples and the whole chain at once and handed out sample by sample: the
 random stream is the one that transforming each sample alone would use, and the results are the
-same, bit by bit.
+same, bit by bit. Code that is not known here might draw as well: where a chain has some, only what
+comes before it and draws nothing is done at once, and the rest image by image.
 """
 
 from __future__ import annotations
@@ -21,18 +22,26 @@ from typing import Any
 
 import numpy as np
 
-from fakel.tensor import dtypes, get_default_dtype
+from fakel.tensor import Tensor, dtypes, get_default_dtype
 from fakel.vision.transforms import draws
 
 
 class BatchPlan:
-    """A chain of transforms that can handle whole batches, from bytes to tensors."""
+    """A chain of transforms for whole batches, from bytes to tensors.
 
-    def __init__(self, transforms: Sequence[Any]):
+    Args:
+        transforms: those that handle whole batches.
+        rest: those after them, which take single images.
+    """
+
+    def __init__(self, transforms: Sequence[Any], rest: Sequence[Any] = ()):
         self.transforms = transforms
+        self.rest = rest
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """(n, height, width, channels) bytes -> (n, channels, height, width)"""
+        """(n, height, width, channels) bytes, which get lost -> (n, channels, height, width), by
+        the transforms for whole batches.
+        """
         choices = self._choices(*images.shape[:3])
         stage = "image"
         for transform, chosen in zip(self.transforms, choices, strict=True):
@@ -40,34 +49,53 @@ class BatchPlan:
             stage = transform.batch_stages[stage]
         return np.ascontiguousarray(images)
 
+    def finish(self, image: np.ndarray) -> Any:
+        """A single image (channels, height, width) of the array after the rest of the chain."""
+        result: Any = Tensor._from_array(image.copy())
+        for transform in self.rest:
+            result = transform(result)
+        return result
+
     def _choices(self, count: int, height: int, width: int) -> list[np.ndarray | None]:
         """For every transform the random choices of all samples; None for fixed transforms."""
+        if not any(map(_is_random, self.transforms)):
+            return [None] * len(self.transforms)
         sizes, needs = [], []
         for transform in self.transforms:
             sizes.append((height, width))
-            needs.append(transform.words(height, width) if hasattr(transform, "words") else 0)
+            needs.append(transform.words(height, width) if _is_random(transform) else 0)
             if hasattr(transform, "batch_size_after"):
                 height, width = transform.batch_size_after(height, width)
-        if not any(hasattr(transform, "words") for transform in self.transforms):
-            return [None] * len(self.transforms)
         parts = np.split(draws.words(count, sum(needs)), np.cumsum(needs)[:-1], axis=1)
         return [
-            transform.choose(part, *size) if hasattr(transform, "words") else None
+            transform.choose(part, *size) if _is_random(transform) else None
             for transform, part, size in zip(self.transforms, parts, sizes, strict=True)
         ]
 
 
-def batch_plan(transform: Any) -> BatchPlan | None:
-    """The plan that makes tensors of images by `transform`; None if it needs single images."""
+def batch_plan(transform: Any, alone: bool = True) -> BatchPlan | None:
+    """The plan that makes tensors of images by `transform`; None if it needs single images.
+
+    Args:
+        transform: of single images.
+        alone: whether nothing else draws random numbers between the images.
+    """
     if get_default_dtype() not in (dtypes.float32, dtypes.float64):
         return None
     leaves = _leaves(transform)
     stage = "image"
+    known = []
     for leaf in leaves:
         if not _declares_batch(type(leaf)) or stage not in leaf.batch_stages:
-            return None
+            break
         stage = leaf.batch_stages[stage]
-    return BatchPlan(leaves) if stage == "tensor" else None
+        known.append((leaf, stage))
+    if stage == "tensor" and len(known) == len(leaves) and alone:
+        return BatchPlan(leaves)
+    count = next((i for i, (leaf, _) in enumerate(known) if _is_random(leaf)), len(known))
+    if count == 0 or known[count - 1][1] != "tensor":
+        return None
+    return BatchPlan(leaves[:count], leaves[count:])
 
 
 def _leaves(transform: Any) -> list[Any]:
@@ -77,6 +105,10 @@ def _leaves(transform: Any) -> list[Any]:
     ):
         return [transform]
     return [leaf for part in transform.transforms for leaf in _leaves(part)]
+
+
+def _is_random(transform: Any) -> bool:
+    return hasattr(type(transform), "words")
 
 
 def _declares_batch(kind: type) -> bool:

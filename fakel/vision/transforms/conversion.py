@@ -95,13 +95,16 @@ class Normalize(nn.Module):
         return functional.normalize(tensor, self.mean, self.std, self.inplace)
 
     def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
-        mean, std = (np.asarray(value, dtype=images.dtype) for value in (self.mean, self.std))
+        kind = images.dtype
+        mean, std = (np.asarray(value, dtype=kind) for value in (self.mean, self.std))
         mean, std = (v.reshape(-1, 1, 1) if v.ndim == 1 else v for v in (mean, std))
-        channels = images.shape[1]
-        if mean.size not in (1, channels) or std.size not in (1, channels) or not std.all():
+        sizes = (1, images.shape[1])
+        if kind.kind != "f" or mean.size not in sizes or std.size not in sizes or not std.all():
             # The single image's own path raises the usual errors.
             self.forward(Tensor._from_array(np.array(images[0])))
-        return (images - mean) / std
+        images -= mean
+        images /= std
+        return images
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(mean={self.mean}, std={self.std})"

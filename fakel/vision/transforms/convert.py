@@ -39,7 +39,9 @@ def to_tensor(pic: Any) -> Tensor:
 def unit_range(array: np.ndarray) -> np.ndarray:
     """Bytes as numbers from 0 to 1, in float64 where that is the default, else float32."""
     kind = np.float64 if get_default_dtype() == dtypes.float64 else np.float32
-    return array.astype(kind) / kind(255)
+    numbers = array.astype(kind)
+    numbers /= kind(255)
+    return numbers
 
 
 def pil_to_tensor(pic: Any) -> Tensor:

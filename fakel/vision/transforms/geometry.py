@@ -29,7 +29,6 @@ class _RandomFlip(nn.Module):
         return draws.chances(words[:, 0]) < self.p
 
     def _flip_batch(self, images: np.ndarray, axis: int, chosen: np.ndarray) -> np.ndarray:
-        images = images.copy()
         images[chosen] = np.flip(images[chosen], axis)
         return images
 
