@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import cache, lru_cache
 from typing import Any
 
 from llvmlite import ir
@@ -69,6 +70,23 @@ _REDUCTIONS = {
 }
 
 
+@lru_cache(4096)
+def _constant(kind: Type, value: Any, text: str) -> ir.Constant:
+    """A constant; equal ones are one object, which makes its text once.
+
+    Args:
+        kind: its type.
+        value: a number, the same in each lane, or a tuple of the lanes' numbers.
+        text: tells values apart that compare equal.
+    """
+    if kind.lanes == 1 and not isinstance(value, tuple):
+        return ir.Constant(llvm_type(kind), value)
+    values = value if isinstance(value, tuple) else (value,) * kind.lanes
+    scalar = _SCALARS[kind.scalar]
+    return ir.Constant(llvm_type(kind), [ir.Constant(scalar, each) for each in values])
+
+
+@cache
 def llvm_type(kind: Type) -> ir.Type:
     """The LLVM type of a loop IR type; comparison results are ``i1``."""
     scalar = _SCALARS[kind.scalar]
@@ -241,13 +259,8 @@ class _Emitter:
         return _EXPRESSIONS[type(expression)](self, expression)
 
     def literal(self, expression: loop_ir.Literal) -> Any:
-        kind = llvm_type(expression.type)
-        if expression.type.lanes == 1:
-            return ir.Constant(kind, expression.value)
-        values = expression.value
-        if not isinstance(values, tuple):
-            values = (values,) * expression.type.lanes
-        return ir.Constant(kind, [ir.Constant(_SCALARS[expression.type.scalar], v) for v in values])
+        # the text too, since 0.0 == -0.0
+        return _constant(expression.type, expression.value, repr(expression.value))
 
     def variable(self, expression: loop_ir.Variable) -> Any:
         value = self.values[expression.name]
@@ -298,12 +311,10 @@ class _Emitter:
         return _convert(self.builder, value, source, target, kind)
 
     def _splat(self, value: Any, target: Type) -> Any:
-        kind = llvm_type(target)
-        one = self.builder.insert_element(
-            ir.Constant(kind, ir.Undefined), value, ir.Constant(_INDEX, 0)
-        )
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), target.lanes), [0] * target.lanes)
-        return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), mask)
+        undefined = ir.Constant(llvm_type(target), ir.Undefined)
+        one = self.builder.insert_element(undefined, value, ir.Constant(_INDEX, 0))
+        first = _constant(Type("i32", target.lanes), 0, "0")
+        return self.builder.shuffle_vector(one, undefined, first)
 
     def call(self, expression: loop_ir.Call) -> Any:
         arguments = [self.value(argument) for argument in expression.arguments]
@@ -346,8 +357,9 @@ class _Emitter:
 
     def shuffle(self, expression: loop_ir.Shuffle) -> Any:
         left, right = self.value(expression.left), self.value(expression.right)
-        kind = ir.VectorType(ir.IntType(32), len(expression.picked))
-        return self.builder.shuffle_vector(left, right, ir.Constant(kind, list(expression.picked)))
+        picked = tuple(expression.picked)
+        lanes = _constant(Type("i32", len(picked)), picked, repr(picked))
+        return self.builder.shuffle_vector(left, right, lanes)
 
     def _declare(self, name: str, signature: ir.FunctionType) -> Any:
         return self.module.globals.get(name) or ir.Function(self.module, signature, name)
