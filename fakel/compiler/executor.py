@@ -11,6 +11,7 @@ from typing import Any
 from fakel.compiler.structure import structure
 from fakel.graph import Node
 from fakel.interpreter import Interpreter
+from fakel.runtime import trace
 
 # programs and structures that are remembered
 _PROGRAMS = 128
@@ -93,7 +94,8 @@ class Compiler:
         from fakel.compiler.driver import compile_program
 
         try:
-            return compile_program(program, leaves)
+            with trace.span("compile", f"program of {len(program)} nodes"):
+                return compile_program(program, leaves)
         except Exception as error:
             warnings.warn(
                 f"fakel could not compile a program of {len(program)} nodes, which the "

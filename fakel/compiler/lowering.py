@@ -56,7 +56,8 @@ class Access:
 class Call:
     """One kernel call of a program.
 
-    ``errors`` makes the exception for a non-zero status.
+    ``errors`` makes the exception for a non-zero status. ``operators`` are the names of what it
+    computes, ``operations`` their floating-point operations (see `labels.py`).
     """
 
     kernel: Kernel
@@ -65,6 +66,8 @@ class Call:
     writes: frozenset[int]
     parallel: bool
     errors: Callable[[int], Exception] | None = None
+    operators: tuple[str, ...] = ()
+    operations: int = 0
 
 
 Lowering = Callable[[Any, Node], bool]

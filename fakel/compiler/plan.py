@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fakel.compiler.labels import Origins
 from fakel.compiler.loop_ir import Kernel
 from fakel.compiler.lowering import LOWERINGS, SCALARS, Access, Call
 from fakel.graph import Node
@@ -136,7 +137,9 @@ class Plan:
         """Plans every node in order. ``fused`` takes the nodes that pointwise kernels are made
         of.
         """
+        origins = Origins()
         for position, node in enumerate(self.program):
+            before = len(self.steps)
             name = node.operator.name
             if name == "view":
                 self._view(node)
@@ -146,6 +149,7 @@ class Plan:
                 lowering = LOWERINGS.get(name)
                 if lowering is None or not self._known(node) or not lowering(self, node):
                     self._interpret(position, node)
+            origins.note(node, self.steps[before:])
 
     @staticmethod
     def _known(node: Node) -> bool:

@@ -7,12 +7,14 @@ import sys
 import numpy as np
 
 from fakel.compiler.emit import emit
+from fakel.compiler.labels import label
 from fakel.compiler.loop_ir import Kernel
 from fakel.compiler.plan import ALIGNMENT, Interpreted, Plan
 from fakel.graph import Node, strided
 from fakel.interpreter import evaluate
 from fakel.runtime.native import compile_kernel
 from fakel.runtime.team import run_table
+from fakel.runtime.trace import number_of
 
 # references to a pooled array that only its pool holds
 _UNUSED = 2
@@ -44,7 +46,7 @@ class Program:
         barriers = self.plan.barriers()
         blocks: list[int] = []
         patches: list[tuple[int, int, int]] = []  # position, buffer, bytes
-        rows: list[tuple[int, int, int]] = []  # kernel, first argument, flags
+        rows: list[tuple[int, int, int, int]] = []  # kernel, first argument, flags, label
         self.segments: list[tuple[str, int, int]] = []
         start = 0
         for number, step in enumerate(self.plan.steps):
@@ -57,7 +59,7 @@ class Program:
             flags = (PARALLEL if step.parallel else 0) | (BARRIER if barriers[number] else 0)
             kernel = self._kernels[number]
             assert kernel is not None
-            rows.append((kernel, len(blocks), flags))
+            rows.append((kernel, len(blocks), flags, number_of(label(step))))
             for access in step.arguments:
                 offset = access.offset * access.dtype.itemsize
                 patches.append((len(blocks), access.buffer, offset))
@@ -72,8 +74,8 @@ class Program:
         self.arguments = np.zeros(max(len(blocks), 1), np.int64)
         self.table = np.zeros((max(len(rows), 1), 4), np.int64)
         base = _pointer(self.arguments)
-        for row, (kernel, first, flags) in enumerate(rows):
-            self.table[row] = (kernel, base + 8 * first, flags, 0)
+        for row, (kernel, first, flags, number) in enumerate(rows):
+            self.table[row] = (kernel, base + 8 * first, flags, number)
         self._patch_positions = np.array([p for p, _, _ in patches], np.intp)
         self._patch_buffers = np.array([b for _, b, _ in patches], np.intp)
         self._patch_offsets = np.array([o for _, _, o in patches], np.int64)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from fakel.graph.node import FAILED, Node, Operator
 from fakel.interpreter import Interpreter
+from fakel.runtime import trace
 
 # Recording more than this flushes by itself, so that loops without any flush point stay bounded.
 PENDING_NODES = 4000
@@ -98,7 +99,8 @@ def flush() -> None:
         if not program:
             return
         try:
-            recorder.executor.run(program)
+            with trace.span("flush", "flush"):
+                recorder.executor.run(program)
         except Exception as error:
             _fail(program, error)
             raise

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fakel.interpreter.types import ElementType
+from fakel.runtime import trace
 
 
 def widen(array: np.ndarray, dtype: ElementType) -> np.ndarray:
@@ -50,6 +51,14 @@ def evaluate(node: Any, arrays: list[np.ndarray | None]) -> tuple[np.ndarray, ..
     """The outputs of one node, given its inputs as stored: its meaning, and what the meaning takes
     for granted.
     """
+    if trace.active is None:
+        return _evaluate(node, arrays)
+    shapes = tuple(None if array is None else array.shape for array in arrays)
+    with trace.span("operator", node.operator.name, shapes):
+        return _evaluate(node, arrays)
+
+
+def _evaluate(node: Any, arrays: list[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     widened = [
         None if array is None else widen(array, source.dtype)
         for array, source in zip(arrays, node.inputs, strict=True)

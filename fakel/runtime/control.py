@@ -20,6 +20,7 @@ PROGRAM = 0  # the gate where workers wait for a program
 TABLE, ROWS, THREADS = 2, 3, 4  # the program; negative rows end the workers
 STARTED = 5  # whether the workers exist
 WORKERS = 6  # the address of their records
+STAMPS = 7  # the address of a timed team's stamps: for each row and thread, two words of time
 BARRIER = GATE  # the gate where threads wait for each other
 ARRIVED = 2 * GATE  # threads that have come to the barrier
 FAILURE = 2 * GATE + LINE  # the least (row << 32 | status) of a kernel that failed
@@ -29,7 +30,7 @@ WORDS = 2 * GATE + 2 * LINE
 CONTROL, NUMBER, HANDLE = 0, 1, 2  # the control block, its number from 1 on, its pthread_t
 WORKER = 3
 
-ROW = 4  # words of a table's row
+ROW = 4  # words of a table's row: function, arguments, flags, number of the label (see trace.py)
 PARALLEL = 1  # flags: every thread does its share of the row
 ORDERED = 2  # the row needs what earlier rows did
 

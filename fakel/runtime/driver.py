@@ -1,14 +1,16 @@
 """The native code that walks a program on every thread of a team, written as LLVM IR.
 
-A program is a table of rows (function, arguments, flags, reserved), all 64-bit integers; a function
+A program is a table of rows (function, arguments, flags, label), all 64-bit integers; a function
 is called as `i64 kernel(i64* arguments, i64 thread, i64 threads)`. Threads meet at barriers between
-rows, and wait at gates: words that count up, watched for a moment and then slept on.
+rows, and wait at gates: words that count up, watched for a moment and then slept on. The label is
+for `trace.py`. A timed driver, which only profiling uses, notes when each row begins and ends.
 
 What the threads share is laid out in `control.py`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,6 +33,7 @@ from fakel.runtime.control import (
     ROWS,
     SLEEPERS,
     SPINS,
+    STAMPS,
     STARTED,
     TABLE,
     THREADS,
@@ -48,7 +51,7 @@ _void = ir.VoidType()
 _kernel = ir.FunctionType(_word, [_words, _word, _word])
 
 
-def driver_text(machine: str) -> str:
+def driver_text(machine: str, timed: bool = False) -> str:
     """The driver as LLVM IR.
 
     Its functions for the outside: `prepare(gate)` makes a gate; `watch(gate, value, spins)` looks
@@ -58,14 +61,15 @@ def driver_text(machine: str) -> str:
 
     Args:
         machine: the processor's family as `platform.machine()` names it.
+        timed: whether rows are timed.
     """
-    return str(_Driver(machine).module)
+    return str(_Driver(machine, timed).module)
 
 
 class _Driver:
     """One method a function, in the order in which they build on each other."""
 
-    def __init__(self, machine: str):
+    def __init__(self, machine: str, timed: bool):
         self.module = ir.Module("fakel.driver")
         library = {
             name: ir.Function(self.module, ir.FunctionType(_status, [_bytes] * arity), name)
@@ -88,6 +92,7 @@ class _Driver:
         self.open = self._open()
         self.arrive = self._arrive()
         self.failed = self._failed()
+        self.clock = self._clock() if timed else None
         self.walk = self._walk()
         self.work = self._work()
         self._start()
@@ -246,11 +251,35 @@ class _Driver:
         kernel = build.inttoptr(build.load(entry), ir.PointerType(_kernel))
         arguments = build.inttoptr(build.load(_at(build, entry, 1)), _words)
         threads = build.select(parallel, threads, _word(1))
+        self._stamp(build, control, row, thread, 0)
         status = build.call(kernel, [arguments, thread, threads])
+        self._stamp(build, control, row, thread, 1)
         with build.if_then(build.icmp_signed("!=", status, _word(0)), likely=False):
             failure = build.or_(build.shl(row, _word(32)), status)
             # monotonic: the barrier at the program's end hands it to the caller
             build.atomic_rmw("umin", _at(build, control, FAILURE), failure, "monotonic")
+
+    def _clock(self) -> ir.Function:
+        """clock() -> nanoseconds of the system's monotonic clock."""
+        build, _ = self._function("clock", _word)
+        kind = ir.FunctionType(_status, [_status, _bytes])
+        read = ir.Function(self.module, kind, "clock_gettime")
+        moment = build.alloca(_word, 2)  # seconds, nanoseconds
+        build.call(read, [_status(time.CLOCK_MONOTONIC), build.bitcast(moment, _bytes)])
+        seconds = build.mul(build.load(moment), _word(10**9))
+        build.ret(build.add(seconds, build.load(_at(build, moment, 1))))
+        return build.function
+
+    def _stamp(
+        self, build: ir.IRBuilder, control: ir.Value, row: ir.Value, thread: ir.Value, which: int
+    ) -> None:
+        """Notes the time of a row's beginning (0) or end (1) on one thread."""
+        if self.clock is None:
+            return
+        stamps = build.inttoptr(build.load(_at(build, control, STAMPS)), _words)
+        size = build.load(_at(build, control, THREADS))
+        place = build.mul(build.add(build.mul(row, size), thread), _word(2))
+        build.store(build.call(self.clock, []), build.gep(stamps, [build.add(place, _word(which))]))
 
     def _work(self) -> ir.Function:
         """work(record): a worker's life."""

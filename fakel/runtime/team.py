@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.runtime import trace
 from fakel.runtime.control import (
     BARRIER,
     CONTROL,
@@ -27,6 +28,7 @@ from fakel.runtime.control import (
     PROGRAM,
     ROW,
     SPINS,
+    STAMPS,
     THREADS,
     WORDS,
     WORKER,
@@ -58,7 +60,8 @@ def run_table(table: np.ndarray, rows: int) -> int:
 
     Args:
         table: int64, C-contiguous, (rows or more, 4): address of the function, address of its
-            arguments, flags (1: all threads do a share, 2: needs what earlier rows did), 0.
+            arguments, flags (1: all threads do a share, 2: needs what earlier rows did), number of
+            its label (0 for none).
         rows: how many rows to run.
 
     Returns:
@@ -87,14 +90,30 @@ def run_rows(address: int, rows: int) -> int:
         rows: how many rows to run.
     """
     global _team
+    recording = trace.active
     with _lock:
         size = 1 if _closing else get_num_threads()
         team = _team
-        if team is None or team.size != size:
+        if team is None or team.size != size or team.timed != (recording is not None):
             if team is not None:
                 team.stop()
-            team = _team = Team(size)
+            team = _team = Team(size, timed=recording is not None)
+        if recording is not None:
+            return _run_timed(team, address, rows, recording)
         return team.run(address, rows)
+
+
+def _run_timed(team: Team, address: int, rows: int, recording: trace.Recording) -> int:
+    stamps = np.zeros((rows, team.size, 2), np.int64)
+    team.control[STAMPS] = stamps.ctypes.data
+    begin = trace.now()
+    status = team.run(address, rows)
+    # the system may have allowed fewer threads than were wanted
+    size = int(team.control[THREADS])
+    stamps = stamps.reshape(-1)[: rows * size * 2].reshape(rows, size, 2)
+    words = np.ctypeslib.as_array((ctypes.c_int64 * (rows * ROW)).from_address(address))
+    recording.add_rows(words.reshape(rows, ROW), stamps, begin, trace.now())
+    return status
 
 
 class Team:
@@ -102,11 +121,13 @@ class Team:
 
     Args:
         size: the number of threads.
+        timed: whether rows are timed (which the control block's stamps must have room for).
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, timed: bool = False):
         self.size = size
-        self._driver = _driver()
+        self.timed = timed
+        self._driver = _driver(timed)
         self._run = self._driver["run"]
         self._memory = np.zeros(WORDS + GATE, np.int64)
         beginning = -self._memory.ctypes.data // 8 % GATE
@@ -117,6 +138,7 @@ class Team:
         self._workers[:, NUMBER] = range(1, size)
         control[WORKERS] = self._workers.ctypes.data
         control[THREADS] = size
+        self.control = control
         # with fewer processors than threads, who watches keeps the one away that is waited for
         patient = size <= available_processors()
         for gate, seconds in ((PROGRAM, BETWEEN_PROGRAMS), (BARRIER, WITHIN_PROGRAM)):
@@ -151,10 +173,11 @@ class Team:
 
 
 @cache
-def _driver() -> dict[str, Any]:
+def _driver(timed: bool) -> dict[str, Any]:
     """The driver's functions."""
     machine = platform.machine()
-    library = load_library(lambda: _driver_text(machine), "driver")
+    key = "timed driver" if timed else "driver"
+    library = load_library(lambda: _driver_text(machine, timed), key)
     word = ctypes.c_int64
     kinds = {
         "prepare": ctypes.CFUNCTYPE(None, word),
@@ -166,17 +189,17 @@ def _driver() -> dict[str, Any]:
     return {name: kind(library.address(name)) for name, kind in kinds.items()}
 
 
-def _driver_text(machine: str) -> str:
+def _driver_text(machine: str, timed: bool) -> str:
     from fakel.runtime.driver import driver_text
 
-    return driver_text(machine)
+    return driver_text(machine, timed)
 
 
 @cache
 def _looks_a_second() -> float:
     """How often a waiting thread looks at its gate."""
     gate = np.zeros(GATE, np.int64)
-    watch, looks = _driver()["watch"], 200
+    watch, looks = _driver(False)["watch"], 200
     rates = []
     for _ in range(5):
         begin = time.perf_counter()
