@@ -57,7 +57,8 @@ def tensors(*shapes):
     ],
 )
 def test_operations_of_products_and_convolutions(shapes, record, operations):
-    labels = profiled(lambda made=tensors(*shapes): record(*made))
+    made = tensors(*shapes)
+    labels = profiled(lambda: record(*made))
     if not labels:
         pytest.skip("no kernel for this operator")
     assert sum(label.operations for label in labels) == operations

@@ -1,4 +1,4 @@
-"""Recordings: rows are timed on every thread, spans on Python's, and nothing when none is active."""
+"""Recordings: rows are timed on every thread, spans on Python's, nothing when none is active."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_rows_are_timed_where_they_run(threads, record):
     # the last row waits for the one before it, on every thread
     assert (begins[2] >= ends[1, 0]).all() and (begins[2] >= ends[0].max()).all()
     totals = {trace.label_of(n).kernel: t for n, t in recording.row_totals.items()}
-    assert {name: total.calls for name, total in totals.items()} == dict(first=1, alone=1, last=1)
+    assert {n: total.calls for n, total in totals.items()} == {"first": 1, "alone": 1, "last": 1}
     assert totals["alone"].time == ends[1, 0] - begins[1, 0] > 0
     assert totals["last"].time == (ends - begins)[2].sum() // 3
     assert recording.native.time == run.end - run.begin
