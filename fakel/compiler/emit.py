@@ -111,6 +111,7 @@ class _Emitter:
         self.values: dict[str, Any] = {}  # variables: values, or stack slots of accumulators
         self.mutable: set[str] = set()
         self.buffers: dict[int, Any] = {}
+        self.known: dict[int, Any] = {}  # parts of the statement at hand that occur in it again
         self.scope = self._alias_scopes()
 
     def _alias_scopes(self) -> dict[int, tuple[Any, Any]]:
@@ -157,6 +158,7 @@ class _Emitter:
 
     def block(self, body: list[loop_ir.Statement]) -> None:
         for statement in body:
+            self.known.clear()
             _STATEMENTS[type(statement)](self, statement)
 
     def for_(self, loop: loop_ir.For) -> None:
@@ -256,7 +258,10 @@ class _Emitter:
     # ---------------------------------------------------------------- expressions
 
     def value(self, expression: Expression) -> Any:
-        return _EXPRESSIONS[type(expression)](self, expression)
+        key = id(expression)
+        if key not in self.known:
+            self.known[key] = _EXPRESSIONS[type(expression)](self, expression)
+        return self.known[key]
 
     def literal(self, expression: loop_ir.Literal) -> Any:
         # the text too, since 0.0 == -0.0

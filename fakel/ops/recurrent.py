@@ -39,20 +39,9 @@ def _length(place):
     return place.stop - place.start
 
 
-def _states_before(values, initial, order):
-    """The state that each row of each step started from."""
-    before = np.empty_like(values)
-    previous = None
-    for place in order:
-        known = 0
-        if previous is not None:
-            known = min(_length(previous), _length(place))
-            before[place.start : place.start + known] = values[
-                previous.start : previous.start + known
-            ]
-        before[place.start + known : place.stop] = initial[known : _length(place)]
-        previous = place
-    return before
+def saved_width(mode, units, hidden):
+    """How wide the rows of what a layer saves for its gradient are."""
+    return {"lstm": 5, "gru": 4}.get(mode, 0) * units + hidden
 
 
 # One step of each kind: from the input's and the hidden state's part of the gates
@@ -85,40 +74,44 @@ def _gru_step(from_input, from_hidden, hidden):
 def _recurrent_layer(
     input, hidden, cell, w_ih, w_hh, b_ih, b_hh, w_hr, batch_sizes, *, mode, reverse, steps
 ):
-    """Gives outputs, last hidden state, and for "lstm" the last cell; then what the gradient needs:
-    activated gates, and for "lstm" the cells."""
+    """Gives outputs, last hidden state, for "lstm" the last cell, and what the gradient needs, side
+    by side: activated gates, for "lstm" the cell before the step, and the hidden state before it.
+    """
     from_input = np.matmul(input, w_ih.T)
     if b_ih is not None:
         from_input += b_ih
     hidden, kind = hidden.copy(), input.dtype
     cell = None if cell is None else cell.copy()
-    saved_width = {"lstm": 4, "gru": 4}.get(mode, 0) * w_hh.shape[0] // GATES[mode]
+    units = w_hh.shape[0] // GATES[mode]
     output = np.empty((len(input), hidden.shape[1]), kind)
-    saved = np.empty((len(input), saved_width), kind)
-    cells = None if cell is None else np.empty((len(input), cell.shape[1]), kind)
+    saved = np.empty((len(input), saved_width(mode, units, hidden.shape[1])), kind)
     for place in _order(_step_slices(batch_sizes, len(input), steps), reverse):
         count = _length(place)
-        from_hidden = np.matmul(hidden[:count], w_hh.T)
+        before = hidden[:count]
+        from_hidden = np.matmul(before, w_hh.T)
         if b_hh is not None:
             from_hidden += b_hh
         if mode == "lstm":
-            saved[place], cell[:count] = _lstm_step(from_input[place], from_hidden, cell[:count])
-            cells[place] = cell[:count]
-            state = saved[place, -cell.shape[1] :] * np.tanh(cell[:count])
+            gates, now = _lstm_step(from_input[place], from_hidden, cell[:count])
+            saved[place] = np.concatenate((gates, cell[:count], before), 1)
+            cell[:count] = now
+            state = gates[:, 3 * units :] * np.tanh(now)
             state = state if w_hr is None else np.matmul(state, w_hr.T)
         elif mode == "gru":
-            saved[place], state = _gru_step(from_input[place], from_hidden, hidden[:count])
+            gates, state = _gru_step(from_input[place], from_hidden, before)
+            saved[place] = np.concatenate((gates, before), 1)
         else:
+            saved[place] = before
             state = from_input[place] + from_hidden
             state = np.tanh(state) if mode == "rnn_tanh" else np.maximum(state, 0)
         hidden[:count] = output[place] = state
-    return (output, hidden, saved) if cell is None else (output, hidden, cell, saved, cells)
+    return (output, hidden, saved) if cell is None else (output, hidden, cell, saved)
 
 
-def _lstm_step_gradient(pulled, cell_pulled, gates, cell, cell_before):
+def _lstm_step_gradient(pulled, cell_pulled, gates, cell_before):
     """The gradients of the gates before activation and of the cell before."""
     entering, kept, new, leaving = np.split(gates, 4, 1)
-    squashed = np.tanh(cell)
+    squashed = np.tanh(kept * cell_before + entering * new)
     cell_pulled = cell_pulled + pulled * leaving * (1 - squashed * squashed)
     parts = [
         cell_pulled * new * entering * (1 - entering),
@@ -144,19 +137,19 @@ def _gru_step_gradient(pulled, gates, before):
 @primitive("recurrent_layer_gradient")
 def _recurrent_layer_gradient(
     output_gradient, hidden_gradient, cell_gradient, input, hidden, cell, w_ih, w_hh, b_ih, b_hh,
-    w_hr, batch_sizes, output, saved, cells, *, mode, reverse, steps,
+    w_hr, batch_sizes, output, saved, *, mode, reverse, steps,
 ):  # fmt: skip
     """The gradients of input, hidden, cell, w_ih, w_hh, b_ih, b_hh and w_hr; empty where None."""
     order = _order(_step_slices(batch_sizes, len(input), steps), reverse)
-    before = _states_before(output, hidden, order)
-    cells_before = None if cell is None else _states_before(cells, cell, order)
+    units = w_hh.shape[0] // GATES[mode]
+    before = saved[:, saved.shape[1] - hidden.shape[1] :]
+    cells = None if cell is None else saved[:, 4 * units : 5 * units]
     kind = input.dtype
     pulled = np.zeros(hidden.shape, kind) if hidden_gradient is None else hidden_gradient.copy()
     if cell is not None:
         no_gradient = cell_gradient is None
         cell_pulled = np.zeros(cell.shape, kind) if no_gradient else cell_gradient.copy()
-    gate_count = GATES[mode] * (w_hh.shape[0] // GATES[mode])
-    of_input = np.empty((len(input), gate_count), kind)
+    of_input = np.empty((len(input), GATES[mode] * units), kind)
     of_hidden = np.empty_like(of_input) if mode == "gru" else of_input
     w_hr_gradient = np.zeros((0,) if w_hr is None else w_hr.shape, kind)
     for place in reversed(order):
@@ -164,19 +157,18 @@ def _recurrent_layer_gradient(
         now = pulled[:count]
         if output_gradient is not None:
             now = now + output_gradient[place]
-        rest = 0
+        gates, rest = saved[place, : 4 * units], 0
         if mode == "lstm":
             if w_hr is not None:
-                size = cells.shape[1]
-                w_hr_gradient += now.T @ (saved[place, -size:] * np.tanh(cells[place]))
+                entering, kept, new, leaving = np.split(gates, 4, 1)
+                state = leaving * np.tanh(kept * cells[place] + entering * new)
+                w_hr_gradient += now.T @ state
                 now = now @ w_hr
             of_input[place], cell_pulled[:count] = _lstm_step_gradient(
-                now, cell_pulled[:count], saved[place], cells[place], cells_before[place]
+                now, cell_pulled[:count], gates, cells[place]
             )
         elif mode == "gru":
-            of_input[place], of_hidden[place], rest = _gru_step_gradient(
-                now, saved[place], before[place]
-            )
+            of_input[place], of_hidden[place], rest = _gru_step_gradient(now, gates, before[place])
         elif mode == "rnn_tanh":
             of_input[place] = now * (1 - output[place] * output[place])
         else:
@@ -232,12 +224,11 @@ def _pull_layer(
     grads, input, hidden, cell, w_ih, w_hh, b_ih, b_hh, w_hr, batch_sizes, results, mode, reverse,
     steps,
 ):  # fmt: skip
-    last = () if cell is None else (grads[2],)
-    output, saved = results[0], results[2 if cell is None else 3]
+    cell_gradient = None if cell is None else grads[2]
     tensors = (input, hidden, cell, w_ih, w_hh, b_ih, b_hh, w_hr)
     return _recurrent_layer_gradient(
-        grads[0], grads[1], last[0] if last else None, *tensors, batch_sizes, output, saved,
-        None if cell is None else results[4], mode=mode, reverse=reverse, steps=steps,
+        grads[0], grads[1], cell_gradient, *tensors, batch_sizes, results[0],
+        results[-1], mode=mode, reverse=reverse, steps=steps,
         shape=tuple((0,) if t is None else tuple(t.shape) for t in tensors),
         dtype=(input.dtype,) * len(tensors),
     )  # fmt: skip
@@ -259,7 +250,7 @@ def _pull_layer_gradient(
         output_gradient, hidden_gradient, cell_gradient, input, hidden, cell, w_ih, w_hh, b_ih,
         b_hh, w_hr,
     )  # fmt: skip
-    return (*pullback(first, inputs, grads), None, None, None, None)
+    return (*pullback(first, inputs, grads), None, None, None)
 
 
 gradient(_recurrent_layer, joint=_pull_layer)
@@ -272,9 +263,8 @@ def _run_layer(mode, input, state, weights, batch_sizes, reverse, steps):
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     rows, units = input.shape[0], w_hh.shape[0] // GATES[mode]
     states = [tuple(tensor.shape) for tensor in state]
-    saved = [(rows, 4 * units if mode in ("lstm", "gru") else 0)]
-    saved += [(rows, units)] if cell is not None else []
-    shapes = ((rows, hidden.shape[1]), *states, *saved)
+    saved = rows, saved_width(mode, units, hidden.shape[1])
+    shapes = ((rows, hidden.shape[1]), *states, saved)
     results = _recurrent_layer(
         input, hidden, cell, w_ih, w_hh, b_ih, b_hh, w_hr, batch_sizes, mode=mode,
         reverse=reverse, steps=steps, shape=shapes, dtype=(input.dtype,) * len(shapes),

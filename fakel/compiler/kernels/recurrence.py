@@ -1,0 +1,241 @@
+"""What the kernels of recurrent layers and of their gradients share: sizes, steps, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fakel.compiler import target
+from fakel.compiler.kernels.packing import Packing, packing_kernel
+from fakel.compiler.kernels.tiles import clamped_rows, multiply, over_vectors, tile_shape
+from fakel.compiler.loop_ir import (
+    INDEX,
+    Buffer,
+    Builder,
+    Expression,
+    Type,
+    Variable,
+    binary,
+    cast,
+    literal,
+)
+from fakel.compiler.lowering import Access
+from fakel.graph import Node
+from fakel.runtime.threads import get_num_threads
+
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
+# what is saved of each unit: gates, and for "lstm" the cell before the step
+_SAVED = {"rnn_tanh": 0, "rnn_relu": 0, "lstm": 5, "gru": 4}
+# multiply-adds from which several threads are worth their start
+_PARALLEL_WORK = 200_000
+# elements from which several threads pack a weight
+_PARALLEL_MOVES = 20_000
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A layer in one direction.
+
+    ``batch`` is how many rows the states have, ``rows`` how many all steps have together (and with
+    ``packed`` each step has a number of its own), ``features`` the width of the hidden state, which
+    differs from ``units`` when it is ``projected``.
+    """
+
+    mode: str
+    steps: int
+    batch: int
+    rows: int
+    units: int
+    features: int
+    reverse: bool
+    packed: bool
+    projected: bool
+
+    @property
+    def gates(self) -> int:
+        """Weights' rows for each unit."""
+        return GATES[self.mode]
+
+    @property
+    def before(self) -> int:
+        """Where in a row of what is saved the hidden state before the step lies."""
+        return _SAVED[self.mode] * self.units
+
+    @property
+    def saved_width(self) -> int:
+        """The length of a row of what is saved."""
+        return self.before + self.features
+
+    @property
+    def parallel(self) -> bool:
+        """Whether threads share the batch."""
+        work = self.rows * self.gates * self.units * self.features
+        return self.batch > 1 and work >= _PARALLEL_WORK
+
+
+def recurrence(node: Node, inputs: dict[str, Access | None]) -> Recurrence | None:
+    """The layer of a node or of its gradient's; None for what there are no kernels for."""
+    data, hidden, w_hh = inputs["input"], inputs["hidden"], inputs["w_hh"]
+    assert data is not None and hidden is not None and w_hh is not None
+    kinds = {each.dtype.name for name, each in inputs.items() if each and name != "batch_sizes"}
+    layer = Recurrence(
+        node.parameters["mode"],
+        node.parameters["steps"],
+        hidden.shape[0],
+        data.shape[0],
+        w_hh.shape[0] // GATES[node.parameters["mode"]],
+        hidden.shape[1],
+        node.parameters["reverse"],
+        inputs["batch_sizes"] is not None,
+        inputs["w_hr"] is not None,
+    )
+    sizes = inputs["batch_sizes"]
+    if sizes is None:
+        fitting = layer.steps * layer.batch == layer.rows
+    else:
+        fitting = sizes.dtype.name == "int64" and sizes.strides == (1,)
+    empty = 0 in (layer.steps, layer.batch, layer.rows, layer.units, layer.features)
+    return layer if kinds == {"float32"} and fitting and not empty else None
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A packed weight of ``parts`` matrices whose products with the same rows are summed together:
+    ``columns`` wide, in strips as wide as a tile, and ``depth`` high.
+    """
+
+    parts: int
+    columns: int
+    depth: int
+    tile_rows: int
+    tile_width: int
+
+    @property
+    def count(self) -> int:
+        """Elements of one packed matrix."""
+        lanes = target.lanes("f32")
+        whole = (self.columns - 1) // self.tile_width * self.tile_width
+        return (whole + -(-(self.columns - whole) // lanes) * lanes) * self.depth
+
+    def multiply(
+        self,
+        build: Builder,
+        left: tuple[Buffer, Expression, int],
+        packed: Buffer,
+        share: tuple[Expression, Expression],
+        start: Callable[[int, int, Expression, int], Expression],
+        write: Callable[[list[list[Variable]], Expression, Expression, int], None],
+    ) -> None:
+        """Multiplies rows with the weight, tile by tile.
+
+        Args:
+            left: a buffer of rows, where row 0 lies, and the step from one to the next.
+            packed: the weight.
+            share: the first row, and the one after the last.
+            start: what the sums of a part start from, given its number, the number of a vector in
+                the tile, the tile's first column and how many lanes are there.
+            write: gets the sums of each row (for all parts, one after the other), the tile's first
+                row and column, and how many columns it has.
+        """
+        buffer, origin, step = left
+        first, stop = share
+        lanes = target.lanes("f32")
+
+        def strip(column: Expression, active: int) -> None:
+            offsets = range(0, active, lanes)
+            width = len(offsets) * lanes
+            begin = build.let(column * self.depth, "strip")
+            with build.loop(stop, first, step=self.tile_rows, name="row") as row:
+                indices = clamped_rows(build, row, stop, self.tile_rows)
+                places = [build.let(origin + index * step, "at") for index in indices]
+                starts = [
+                    build.let(start(part, offset, column, min(active - offset, lanes)))
+                    for part in range(self.parts)
+                    for offset in offsets
+                ]
+                sums = [[build.accumulator(value) for value in starts] for _ in indices]
+                columns = [
+                    begin + (part * self.count + offset)
+                    for part in range(self.parts)
+                    for offset in offsets
+                ]
+                multiply(build, sums, (buffer, places, 1), (packed, columns, width), self.depth)
+                write(sums, row, column, active)
+
+        over_vectors(build, self.columns, self.tile_width, strip)
+
+
+def zero(part: int, offset: int, column: Expression, active: int) -> Expression:
+    """Sums that start from 0."""
+    return literal(0.0, Type("f32", target.lanes("f32")))
+
+
+def pack_weight(
+    plan: Any, layer: Recurrence, access: Access, parts: int, along_rows: bool
+) -> tuple[Weight, Access]:
+    """A weight as products read it, packed into scratch memory.
+
+    Args:
+        access: the weight; its parts lie one below the other.
+        parts: how many there are.
+        along_rows: whether its rows become columns of the product.
+    """
+    (height, across), (row_step, column_step) = access.shape, access.strides
+    height //= parts
+    columns, depth = (height, across) if along_rows else (across, height)
+    steps = (row_step, column_step) if along_rows else (column_step, row_step)
+    lanes = target.lanes("f32")
+    share = -(-layer.batch // get_num_threads()) if layer.parallel else layer.batch
+    tile_rows, vectors = tile_shape(share, -(-columns // lanes), "f32", parts)
+    weight = Weight(parts, columns, depth, tile_rows, vectors * lanes)
+    rest = columns - (columns - 1) // weight.tile_width * weight.tile_width
+    packing = Packing(
+        "f32", parts, columns, depth, height * row_step, *steps,
+        weight.tile_width, -(-rest // lanes) * lanes,
+    )  # fmt: skip
+    packed = plan.scratch(parts * packing.count, access.dtype)
+    parallel = parts * packing.count >= _PARALLEL_MOVES
+    plan.call(packing_kernel(packing), [access, packed], writes=[packed], parallel=parallel)
+    return weight, packed
+
+
+def check_sizes(build: Builder, layer: Recurrence, sizes: Buffer) -> None:
+    """Fails unless the steps' numbers of rows never rise, fit the batch, and add up."""
+    most = build.accumulator(layer.batch, INDEX, "most")
+    total = build.accumulator(0, INDEX, "total")
+    with build.loop(layer.steps) as step:
+        count = build.let(cast(build.load(sizes, step), INDEX))
+        with build.when(binary("|", binary("<", count, 0), binary(">", count, most))):
+            build.fail(1)
+        build.assign(most, count)
+        build.assign(total, total + count)
+    with build.when(binary("!=", total, layer.rows)):
+        build.fail(1)
+
+
+def wrong_sizes(status: int) -> Exception:
+    """What `check_sizes` finds."""
+    return RuntimeError("batch_sizes do not fit the sequences")
+
+
+@contextmanager
+def over_steps(
+    build: Builder, layer: Recurrence, sizes: Buffer | None, backwards: bool = False
+) -> Iterator[tuple[Expression, Expression, Expression]]:
+    """The steps in the order in which the layer takes them, or the other way round: the number of
+    the step so far, the first of its rows, and how many it has.
+    """
+    ascending = layer.reverse == backwards
+    place = build.accumulator(0 if ascending else layer.rows, INDEX, "place")
+    with build.loop(layer.steps, name="step") as number:
+        count: Expression = literal(layer.batch, INDEX)
+        if sizes is not None:
+            step = number if ascending else (layer.steps - 1) - number
+            count = build.let(cast(build.load(sizes, step), INDEX), "count")
+        if not ascending:
+            build.assign(place, place - count)
+        yield number, build.let(place * 1, "first"), count
+        if ascending:
+            build.assign(place, place + count)
