@@ -18,6 +18,9 @@ from fakel.graph.node import FAILED, Node, Operator
 from fakel.interpreter import Interpreter
 from fakel.runtime import trace
 
+# While a sample is loaded, a node with at most so many elements is computed as it is recorded.
+_SMALL = 1 << 18
+
 # Recording more than this flushes by itself, so that loops without any flush point stay bounded.
 PENDING_NODES = 4000
 PENDING_BYTES = 2 << 30
@@ -40,6 +43,7 @@ class _Recorder:
         self.backward_pending = False
         self.lock = threading.RLock()
         self.executor: Executor = Interpreter()
+        self.at_once = 0
 
 
 _recorder = _Recorder()
@@ -62,12 +66,40 @@ def record(
     """Records one use of an operator."""
     node = Node(operator, inputs, parameters, shape, dtype)
     recorder = _recorder
+    if recorder.at_once and _computes_at_once(node):
+        Interpreter().run([node])
+        return node
     recorder.pending.append(node)
     if type(dtype) is not tuple:
         recorder.bytes += math.prod(shape) * dtype.itemsize
     if len(recorder.pending) > PENDING_NODES or recorder.bytes > PENDING_BYTES:
         flush()
     return node
+
+
+class AtOnce:
+    """A context in which small nodes are computed as they are recorded.
+
+    Loading data takes many small steps, a few for every sample, in programs that may never come
+    again: computing one costs less than recording it, and recognising the program later.
+    """
+
+    def __enter__(self) -> None:
+        _recorder.at_once += 1
+
+    def __exit__(self, *exception: object) -> None:
+        _recorder.at_once -= 1
+
+
+def _computes_at_once(node: Node) -> bool:
+    """Whether a node is small and its inputs are computed."""
+    if type(node.dtype) is tuple:
+        elements = sum(math.prod(shape) for shape in node.shape)
+    else:
+        elements = math.prod(node.shape)
+    return elements <= _SMALL and all(
+        source is None or source.value is not None for source in node.inputs
+    )
 
 
 def use_executor(executor: Executor) -> Executor:

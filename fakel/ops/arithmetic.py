@@ -30,7 +30,7 @@ def _record(node, name, input, other, floating=False):
     """The node of two operands after promotion and broadcasting."""
     first, second = operands(name, input, other, floating)
     shape = first._shape
-    if shape != second._shape:
+    if second._shape and shape != second._shape:
         shape = broadcast_shapes(shape, second._shape)
     return node(first, second, shape=shape)
 

@@ -112,12 +112,13 @@ def _shape(data: Any) -> tuple[int, ...]:
 
 
 def _inferred(data: Any) -> dtype:
+    # NumPy's scalars first: some are Python's numbers as well
+    if isinstance(data, (np.ndarray, np.generic)):
+        return dtypes.from_numpy(data.dtype)
     if isinstance(data, _NUMBERS):
         return number_dtype(data)
     if isinstance(data, Tensor):
         return data.dtype
-    if isinstance(data, (np.ndarray, np.generic)):
-        return dtypes.from_numpy(data.dtype)
     if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if not _is_sequence(data):

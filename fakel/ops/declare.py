@@ -247,6 +247,9 @@ def _describe(declared: Callable[..., Any], name: str, documentation: str) -> No
 # -------------------------------------------------------------------- helpers
 
 
+_REAL = (float, int)
+
+
 def operands(name: str, first: Any, second: Any, floating: bool = False) -> tuple[Tensor, Tensor]:
     """Two operands, tensors or Python numbers, as tensors of their promoted dtype.
 
@@ -259,9 +262,9 @@ def operands(name: str, first: Any, second: Any, floating: bool = False) -> tupl
         kind = first._storage.dtype
         if not floating or kind.is_floating_point or kind.is_complex:
             return first, second
-    elif one and type(second) is float and first._storage.dtype.is_floating_point:
+    elif one and type(second) in _REAL and first._storage.dtype.is_floating_point:
         return first, scalar(second, first._storage.dtype)
-    elif two and type(first) is float and second._storage.dtype.is_floating_point:
+    elif two and type(first) in _REAL and second._storage.dtype.is_floating_point:
         return scalar(first, second._storage.dtype), second
     else:
         for position, (operand, argument) in enumerate(((first, "input"), (second, "other"))):

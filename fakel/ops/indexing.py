@@ -262,6 +262,8 @@ def __getitem__(self: Tensor, key: Any) -> Tensor:
     """The elements that ``key`` selects: a view for integers, slices, None and Ellipsis, a copy
     when index tensors or masks take part.
     """
+    if type(key) is int and self._shape:
+        return _selected(self, 0, key)
     view, advanced = _split(self, key)
     if not advanced:
         return alias_view(self) if view is self else view

@@ -194,9 +194,12 @@ class Tensor:
     def _array(self) -> np.ndarray:
         """The values as a NumPy array in storage dtype; not to be written or handed out."""
         buffer: np.ndarray = computed(self._storage.node)
-        if self._strides is None and buffer.shape == self._shape and not self._offset:
+        shape, start = self._shape, self._offset
+        if self._strides is not None:
+            return strided(buffer, shape, self._strides, start)
+        if buffer.shape == shape and not start:
             return buffer
-        return strided(buffer, self._shape, self.stride(), self._offset)
+        return buffer.reshape(-1)[start : start + prod(shape)].reshape(shape)
 
     def _values(self) -> np.ndarray:
         """The values as a NumPy array in compute dtype; not to be written or handed out."""

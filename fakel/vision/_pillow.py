@@ -10,6 +10,9 @@ from typing import Any
 
 def pillow(name: str = "Image") -> ModuleType:
     """The module `PIL.<name>`, or a clear error when Pillow is not installed."""
+    module = sys.modules.get(f"PIL.{name}")
+    if module is not None:
+        return module
     try:
         return importlib.import_module(f"PIL.{name}")
     except ModuleNotFoundError as error:

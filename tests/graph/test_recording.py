@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fakel
-from fakel.graph import Operator, flush, leaf, record
+from fakel.graph import AtOnce, Operator, flush, leaf, record
 from fakel.graph import record as record_node
 from fakel.graph.record import PENDING_NODES, _recorder
 from fakel.tensor import Tensor, dtypes
@@ -167,3 +167,50 @@ def test_the_interpreter_refuses_a_meaning_that_breaks_its_announced_shape():
     tensor = Tensor._from_node(record_node(counted([]), (source(3),), {}, (4,), dtypes.float32))
     with pytest.raises(AssertionError, match="announced"):
         tensor.tolist()
+
+
+def test_small_nodes_are_computed_at_once_where_that_is_asked_for():
+    calls = []
+    inside = outside = None
+    with AtOnce(), AtOnce():
+        pass
+    with AtOnce():
+        inside = record(counted(calls), (source(3),), {}, (3,), dtypes.float32)
+        assert calls == [(3,)]
+        np.testing.assert_array_equal(inside.value, [2, 2, 2])
+        assert inside.inputs == ()
+    outside = record(counted(calls), (inside,), {}, (3,), dtypes.float32)
+    assert outside.value is None
+    with AtOnce():
+        later = record(counted(calls), (outside,), {}, (3,), dtypes.float32)
+        large = record(counted(calls), (source(1 << 19),), {}, (1 << 19,), dtypes.float32)
+    assert later.value is None
+    assert large.value is None
+    flush()
+    assert calls == [(3,), (3,), (3,), (1 << 19,)]
+    np.testing.assert_array_equal(later.value, [8, 8, 8])
+
+
+def test_an_error_at_once_is_raised_where_it_happens_and_leaves_nothing_pending():
+    def fail(input):
+        raise ValueError("no")
+
+    with AtOnce(), pytest.raises(ValueError, match="no"):
+        record(Operator("failing", fail), (source(2),), {}, (2,), dtypes.float32)
+    assert _recorder.at_once == 0
+    assert _recorder.pending == []
+
+
+def test_gradients_and_writes_at_once():
+    def trained():
+        weight = fakel.ones(3, requires_grad=True)
+        y = weight * 2
+        y[1] = 5.0
+        y.add_(1)
+        (y * y).sum().backward()
+        return y, weight.grad
+
+    expected = [each.tolist() for each in trained()]
+    with AtOnce():
+        actual = [each.tolist() for each in trained()]
+    assert actual == expected == [[3.0, 6.0, 3.0], [12.0, 0.0, 12.0]]

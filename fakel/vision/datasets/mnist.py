@@ -111,8 +111,8 @@ class MNIST(WholeBatches, VisionDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         """(image, label) after the transforms."""
-        image = image_from_array(self.data[index].numpy(), "L")
-        return self._transformed(image, int(self.targets[index]))
+        image = image_from_array(_value_at(self.data, index), "L")
+        return self._transformed(image, int(_value_at(self.targets, index)))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -156,6 +156,14 @@ class MNIST(WholeBatches, VisionDataset):
         """The old name of `targets`."""
         warnings.warn("test_labels has been renamed targets", stacklevel=2)
         return self.targets
+
+
+def _value_at(tensor: Tensor, index: int) -> np.ndarray:
+    """What lies at an index; the tensor itself raises the usual errors."""
+    if type(tensor) is Tensor and type(index) is int and 0 <= index < len(tensor):
+        value: np.ndarray = tensor._array()[index]
+        return value
+    return tensor[index].numpy()
 
 
 class FashionMNIST(MNIST):

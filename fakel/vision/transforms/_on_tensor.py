@@ -13,7 +13,7 @@ import numpy as np
 from fakel import ops
 from fakel.nn import functional as nn_functional
 from fakel.tensor import Tensor, dtype, dtypes
-from fakel.vision.transforms import resample
+from fakel.vision.transforms import resample, values
 from fakel.vision.transforms.interpolation import InterpolationMode
 
 _WHOLE_MAXIMUM = {
@@ -138,6 +138,9 @@ def convert_image_dtype(image: Tensor, dtype: dtype) -> Tensor:
             )
         # Just below the next whole number, so that 1.0 becomes the largest value and no more.
         return (image * (float(_maximum(dtype)) + 1.0 - 1e-3)).to(dtype)
+    pixels = values.computed(image)
+    if pixels is not None and pixels.dtype == np.uint8 and dtype is dtypes.float32:
+        return Tensor._from_array(values.unit_range(pixels, np.float32))
     old, new = _maximum(image.dtype), _maximum(dtype)
     if dtype.is_floating_point:
         return image.to(dtype) / old
@@ -155,6 +158,11 @@ def normalize(image: Tensor, mean: Sequence[float], std: Sequence[float], inplac
             "Expected tensor to be a tensor image of size (..., C, H, W). "
             f"Got tensor.size() = {image.size()}"
         )
+    pixels = None if inplace else values.computed(image)
+    if pixels is not None:
+        result = values.normalized(pixels, mean, std, inplace=False)
+        if result is not None:
+            return Tensor._from_array(result)
     mean, std = (ops.as_tensor(value, dtype=image.dtype) for value in (mean, std))
     if (std == 0).any():
         raise ValueError(

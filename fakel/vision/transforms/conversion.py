@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fakel import nn
-from fakel.tensor import Tensor, dtype
+from fakel.tensor import Tensor, dtype, dtypes, get_default_dtype
 from fakel.vision.transforms import functional
-from fakel.vision.transforms.convert import unit_range
+from fakel.vision.transforms.values import normalized, unit_range
 
 
 class ToTensor:
@@ -22,7 +22,8 @@ class ToTensor:
         return functional.to_tensor(pic)
 
     def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
-        return unit_range(images.transpose(0, 3, 1, 2))
+        kind = np.float64 if get_default_dtype() is dtypes.float64 else np.float32
+        return unit_range(images.transpose(0, 3, 1, 2), kind)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -95,16 +96,12 @@ class Normalize(nn.Module):
         return functional.normalize(tensor, self.mean, self.std, self.inplace)
 
     def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
-        kind = images.dtype
-        mean, std = (np.asarray(value, dtype=kind) for value in (self.mean, self.std))
-        mean, std = (v.reshape(-1, 1, 1) if v.ndim == 1 else v for v in (mean, std))
-        sizes = (1, images.shape[1])
-        if kind.kind != "f" or mean.size not in sizes or std.size not in sizes or not std.all():
+        result = normalized(images, self.mean, self.std, inplace=True)
+        if result is None:
             # The single image's own path raises the usual errors.
-            self.forward(Tensor._from_array(np.array(images[0])))
-        images -= mean
-        images /= std
-        return images
+            singles = [self.forward(Tensor._from_array(image.copy())) for image in images]
+            result = np.stack([single._array() for single in singles])
+        return result
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(mean={self.mean}, std={self.std})"

@@ -8,8 +8,10 @@ import numpy as np
 
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 from fakel.vision._pillow import image_from_array, is_pillow_image
+from fakel.vision.transforms.values import unit_range
 
 _ARRAY_TYPES = {"I": np.int32, "I;16": np.int16, "I;16B": np.int16, "F": np.float32}
+_BYTES_A_PIXEL = {"L": 1, "RGB": 3, "RGBA": 4}
 
 # The channels of an array, and the modes of PIL images made from it; the first is the default.
 _MODES = {2: ("LA",), 3: ("RGB", "YCbCr", "HSV"), 4: ("RGBA", "CMYK", "RGBX")}
@@ -30,28 +32,26 @@ def to_tensor(pic: Any) -> Tensor:
         array = pic if pic.ndim == 3 else pic[:, :, None]
     else:
         raise TypeError(f"pic should be PIL Image or ndarray. Got {type(pic)}")
-    array = np.array(array.transpose(2, 0, 1), order="C")
+    array = array.transpose(2, 0, 1).copy()
     if array.dtype != np.uint8:
         return Tensor._from_array(array)
-    return Tensor._from_array(unit_range(array)).to(get_default_dtype())
-
-
-def unit_range(array: np.ndarray) -> np.ndarray:
-    """Bytes as numbers from 0 to 1, in float64 where that is the default, else float32."""
-    kind = np.float64 if get_default_dtype() == dtypes.float64 else np.float32
-    numbers = array.astype(kind)
-    numbers /= kind(255)
-    return numbers
+    default = get_default_dtype()
+    if default is dtypes.float64:
+        return Tensor._from_array(unit_range(array, np.float64))
+    result = Tensor._from_array(unit_range(array, np.float32))
+    return result if default is dtypes.float32 else result.to(default)
 
 
 def pil_to_tensor(pic: Any) -> Tensor:
     """A PIL image as a tensor (channels, height, width), type and values unchanged."""
     if not is_pillow_image(pic):
         raise TypeError(f"pic should be PIL Image. Got {type(pic)}")
-    array = np.array(pic)
-    if array.ndim == 2:
-        array = array[:, :, None]
-    return Tensor._from_array(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    if pic.mode in _BYTES_A_PIXEL:
+        array = _image_array(pic)
+    else:
+        array = np.array(pic)
+        array = array if array.ndim == 3 else array[:, :, None]
+    return Tensor._from_array(array.transpose(2, 0, 1).copy())
 
 
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
@@ -97,7 +97,11 @@ def to_pil_image(pic: Any, mode: str | None = None) -> Any:
 
 
 def _image_array(image: Any) -> np.ndarray:
-    """(height, width, channels)"""
+    """(height, width, channels), not to be written."""
+    if image.mode in _BYTES_A_PIXEL:
+        # what NumPy asks Pillow for, without the detour by its interface for arrays
+        shape = (image.height, image.width, _BYTES_A_PIXEL[image.mode])
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(shape)
     array = np.array(image, dtype=_ARRAY_TYPES.get(image.mode, np.uint8))
     if image.mode == "1":
         array = array * np.uint8(255)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fakel import ops
+from fakel.autograd import is_inference_mode_enabled
 from fakel.tensor import Tensor, dtypes
 from fakel.utils.data._utils.batch import Batch
 
@@ -86,18 +87,31 @@ def default_collate(batch: Any) -> Any:
 
 def collate_tensor_fn(batch: Any, *, collate_fn_map: CollateMap | None = None) -> Tensor:
     """Stacks tensors of equal shape."""
-    return ops.stack(list(batch), 0)
+    if not _are_plain(batch):
+        return ops.stack(list(batch), 0)
+    # One copy of each into the batch, without a graph of as many nodes.
+    kind = batch[0].dtype
+    stacked = np.empty((len(batch), *batch[0].shape), kind.storage)
+    for position, tensor in enumerate(batch):
+        stacked[position] = tensor._array()
+    return Tensor._from_array(stacked, kind)
 
 
 def collate_numpy_array_fn(batch: Any, *, collate_fn_map: CollateMap | None = None) -> Any:
     """Collates NumPy arrays as tensors; text is refused."""
     if _holds_text(batch[0]):
         raise TypeError(default_collate_err_msg_format.format(batch[0].dtype))
+    first = batch[0]
+    if all(_is_plain_array(array, first) for array in batch):
+        return ops.from_numpy(np.stack(batch))
     return collate([ops.as_tensor(array) for array in batch], collate_fn_map=collate_fn_map)
 
 
 def collate_numpy_scalar_fn(batch: Any, *, collate_fn_map: CollateMap | None = None) -> Tensor:
     """Puts NumPy scalars into one tensor."""
+    kind = type(batch[0])
+    if all(type(scalar) is kind for scalar in batch):
+        return ops.from_numpy(np.array(batch))
     return ops.as_tensor(batch)
 
 
@@ -134,6 +148,31 @@ def _function_for(sample: Any, functions: CollateMap) -> Callable[..., Any] | No
         if isinstance(sample, kind):
             return function
     return None
+
+
+def _are_plain(batch: Any) -> bool:
+    """Whether the values of tensors alone, of one shape and dtype, say what their stack is."""
+    shape, kind = batch[0].shape, batch[0].dtype
+    for tensor in batch:
+        if type(tensor) is not Tensor or tensor.shape != shape or tensor.dtype is not kind:
+            return False
+        if tensor.requires_grad:
+            return False
+    return not is_inference_mode_enabled()
+
+
+def _is_plain_array(array: Any, first: np.ndarray) -> bool:
+    """Whether nothing about an array needs an error or a warning in a batch that begins with
+    ``first``.
+    """
+    return (
+        type(array) is np.ndarray
+        and array.shape == first.shape
+        and array.dtype == first.dtype
+        and array.dtype.isnative
+        and array.flags.writeable
+        and array.flags.c_contiguous
+    )
 
 
 def _collated_columns(batch: Any, collate_fn_map: CollateMap | None) -> Iterable[Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from fakel import graph
 from fakel.utils.data._utils.batch import Batch
 from fakel.utils.data._utils.collate import default_collate
 
@@ -32,21 +32,37 @@ class MapDatasetFetcher:
 
     def fetch(self, index: Any) -> Any:
         """The batch, or the single sample, at ``index``; errors of the dataset's name it."""
-        if not self.auto_collation:
-            with _naming(self.dataset, index):
-                data = self.dataset[index]
-        elif getattr(self.dataset, "__getitems__", None):
-            with _naming(self.dataset, index, batch=True):
-                data = self.dataset.__getitems__(index)
-        else:
-            data = []
-            for entry in index:
-                with _naming(self.dataset, entry):
-                    data.append(self.dataset[entry])
-        if isinstance(data, Batch) and self.collate_fn is not default_collate:
-            data = data.samples()
-        with _naming(self.dataset, index, batch=self.auto_collation, action="collating"):
-            return self.collate_fn(data)
+        with graph.AtOnce():
+            data = self._samples(index)
+            if isinstance(data, Batch) and self.collate_fn is not default_collate:
+                data = data.samples()
+            try:
+                return self.collate_fn(data)
+            except Exception as error:
+                self._name(error, "collating", index, self.auto_collation)
+                raise
+
+    def _samples(self, index: Any) -> Any:
+        batched = self.auto_collation
+        current = index
+        try:
+            if not batched:
+                return self.dataset[index]
+            if getattr(self.dataset, "__getitems__", None):
+                return self.dataset.__getitems__(index)
+            samples = []
+            batched = False
+            for current in index:
+                samples.append(self.dataset[current])
+            return samples
+        except Exception as error:
+            self._name(error, "loading", current, batched)
+            raise
+
+    def _name(self, error: Exception, action: str, index: Any, batch: bool) -> None:
+        """Adds to an exception what was being loaded."""
+        name = type(self.dataset).__name__
+        error.add_note(f"while {action} {describe(index, batch)} of {name}")
 
 
 class IterableDatasetFetcher:
@@ -72,18 +88,19 @@ class IterableDatasetFetcher:
         """The next batch, as long as ``index``, or the next single sample."""
         if self.ended:
             raise StopIteration
-        if not self.auto_collation:
-            return self.collate_fn(next(self.dataset_iter))
-        data = []
-        for _ in index:
-            try:
-                data.append(next(self.dataset_iter))
-            except StopIteration:
-                self.ended = True
-                break
-        if not data or (self.drop_last and len(data) < len(index)):
-            raise StopIteration
-        return self.collate_fn(data)
+        with graph.AtOnce():
+            if not self.auto_collation:
+                return self.collate_fn(next(self.dataset_iter))
+            data = []
+            for _ in index:
+                try:
+                    data.append(next(self.dataset_iter))
+                except StopIteration:
+                    self.ended = True
+                    break
+            if not data or (self.drop_last and len(data) < len(index)):
+                raise StopIteration
+            return self.collate_fn(data)
 
 
 class DatasetKind:
@@ -103,18 +120,6 @@ class DatasetKind:
         """The fetcher for a dataset of ``kind``; the arguments are those of the fetchers."""
         fetcher = MapDatasetFetcher if kind == DatasetKind.Map else IterableDatasetFetcher
         return fetcher(dataset, auto_collation, collate_fn, drop_last)
-
-
-@contextmanager
-def _naming(
-    dataset: Any, index: Any, batch: bool = False, action: str = "loading"
-) -> Iterator[None]:
-    """Adds to an exception what was being loaded."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"while {action} {describe(index, batch)} of {type(dataset).__name__}")
-        raise
 
 
 def describe(index: Any, batch: bool) -> str:

@@ -67,6 +67,8 @@ class _BaseDataLoaderIter:
         raise NotImplementedError
 
     def __next__(self) -> Any:
+        # What is pending belongs to the loop, what loading records to the batch.
+        graph.flush()
         data = self._next_data()
         self._num_yielded += 1
         expected = self._IterableDataset_len_called
