@@ -86,7 +86,9 @@ class Program:
         self._bound = [
             (number, buffer)
             for number, buffer in enumerate(self.plan.buffers)
-            if buffer.kind != "temporary" and (buffer.first >= 0 or number in viewed)
+            # an output without elements may have no step that writes it
+            if buffer.kind == "output"
+            or (buffer.kind == "leaf" and (buffer.first >= 0 or number in viewed))
         ]
 
     # ---------------------------------------------------------------- running

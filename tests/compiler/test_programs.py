@@ -245,6 +245,11 @@ def test_results_are_not_overwritten_by_the_next_run():
             np.testing.assert_allclose(tensor.numpy(), 2 * number + 1, rtol=1e-5)
 
 
+def test_a_result_without_elements_is_there():
+    with executor(Compiler(eager=True)):
+        assert (fakel.ones(0, 3) @ fakel.ones(3, 4)).numpy().shape == (0, 4)
+
+
 def test_a_program_runs_in_a_forked_process_after_native_code_ran():
     import os
 
