@@ -117,12 +117,16 @@ def is_pointwise(node: Node) -> bool:
     return name in _SINGLE and all(kind.name == "float32" for kind in kinds)
 
 
-def _expression(node: Node, inputs: list[Expression]) -> Expression:
-    name = node.operator.name
-    if name == "to":
-        return _convert(inputs[0], node.dtype)
+def apply(name: str, inputs: list[Expression], parameters: dict[str, Any]) -> Expression:
+    """What an operator other than "to" gives for these inputs, which may be vectors."""
     table = _ANY if name in _ANY else _FLOAT if name in _FLOAT else _SINGLE
-    return table[name](*inputs, **node.parameters)
+    return table[name](*inputs, **parameters)
+
+
+def _expression(node: Node, inputs: list[Expression]) -> Expression:
+    if node.operator.name == "to":
+        return _convert(inputs[0], node.dtype)
+    return apply(node.operator.name, inputs, node.parameters)
 
 
 def _convert(value: Expression, dtype: Any) -> Expression:

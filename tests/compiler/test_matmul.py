@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 
 import fakel
+from fakel import nn
 from fakel.compiler import target
 from fakel.compiler.emit import emit
 from fakel.compiler.executor import Compiler
 from fakel.compiler.kernels.dots import dot_kernel, dot_tiling
-from fakel.compiler.kernels.matmul import Epilogue, matmul
+from fakel.compiler.kernels.matmul import Epilogue, matmul, product_with_epilogue
 from fakel.compiler.kernels.packing import Packing, packing_kernel
-from fakel.compiler.kernels.products import Operand, Product, product_kernel, tiling
-from fakel.compiler.lowering import Access
+from fakel.compiler.kernels.products import Operand, Product, Step, product_kernel, tiling
+from fakel.compiler.lowering import LOWERINGS, Access
 from fakel.compiler.plan import Plan
+from fakel.compiler.pointwise import is_pointwise
+from fakel.compiler.program import Program
+from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
+from fakel.ops.activation import _relu_gradient
 from fakel.runtime.native import compile_kernel
 from fakel.tensor import dtypes
 
@@ -209,7 +214,9 @@ def test_epilogues(runner, depth, kind):
         one.array(each.shape, strides, "f4", each)[0]
         for each, strides in zip(added, [(1,), (1, 1), (1,), (n, 1), (2 * n, 2)], strict=True)
     ]
-    matmul(one.plan, a, b, out, Epilogue(0.5, tuple(summands), accumulate=True, relu=True))
+    matmul(
+        one.plan, a, b, out, Epilogue(0.5, tuple(summands), accumulate=True, steps=(Step("relu"),))
+    )
     one.run(2)
     expected = 0.5 * (left.astype("f8") @ right) + start + sum(added)
     close(result, np.maximum(expected, 0), depth, "float32")
@@ -220,7 +227,7 @@ def test_relu_keeps_nan(runner):
     a, _ = one.array((2, 3), (3, 1), "f4", [[np.nan, 1, 1], [-1, -1, -1]])
     b, _ = one.array((3, 2), (2, 1), "f4", np.ones((3, 2)))
     out, result = one.array((2, 2), (2, 1), "f4")
-    matmul(one.plan, a, b, out, Epilogue(relu=True))
+    matmul(one.plan, a, b, out, Epilogue(steps=(Step("relu"),)))
     one.run()
     np.testing.assert_array_equal(result, [[np.nan, np.nan], [0, 0]])
 
@@ -299,6 +306,61 @@ def test_operators_give_what_the_interpreter_gives():
         np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-5)
 
 
+def chains():
+    """Products and what follows them: the last tensor of each chain alone is wanted."""
+    x, w, b = fakel.randn(3, 10, 20), fakel.randn(41, 20), fakel.randn(41)
+    gradient = fakel.randn(30, 41)
+    output = fakel.tensor(np.arange(600, dtype="f4").reshape(30, 20) % 3)
+    linear = nn.functional.linear
+    yield linear(x, w, b).relu()
+    yield nn.functional.gelu(linear(x, w, b))
+    yield linear(x, w).tanh().mul(fakel.randn(3, 10, 41))
+    yield fakel.rand(41) * linear(x[0, 0], w, b).sigmoid()
+    yield _relu_gradient(gradient.mm(w), output)
+    yield _relu_gradient(fakel.addmm(fakel.randn(20), gradient, w), output)
+    yield w.mv(x[0, 0]).exp()
+    yield w.t().mm(w) + fakel.randn(20, 1)
+    yield linear(x, w, b).double()  # which has no such kernel
+
+
+class Chained:
+    """An executor that makes one kernel of a product and all pointwise nodes after it."""
+
+    def __init__(self):
+        self.lowered = []
+
+    def run(self, program):
+        leaves = structure(program)[1]
+        plan = Plan(program, leaves)
+        start = next(
+            i for i, n in enumerate(program) if n.operator.name in LOWERINGS and not is_pointwise(n)
+        )
+        for node in program[:start]:
+            assert node.operator.name == "view"
+            plan._view(node)
+        done = product_with_epilogue(plan, program[start], program[start + 1 :])
+        self.lowered.append(done)
+        if done:
+            Program(plan).run(program, leaves)
+        else:
+            Interpreter().run(program)
+
+
+def test_pointwise_operators_after_a_product_are_part_of_its_kernel():
+    results, chained = [], Chained()
+    for executor in (Interpreter(), chained):
+        flush()
+        before = use_executor(executor)
+        try:
+            fakel.manual_seed(0)
+            results.append([each.numpy().copy() for each in chains()])
+        finally:
+            use_executor(before)
+    assert chained.lowered == [True] * 8 + [False]
+    for plain, native in zip(*results, strict=True):
+        np.testing.assert_allclose(native, plain, rtol=1e-5, atol=1e-5)
+
+
 # ------------------------------------------------------------------------ text
 
 
@@ -315,7 +377,19 @@ def test_text_of_dots():
     with target.override(target.SSE2):
         tiles = dot_tiling(1, 2, 9, "f32")
         made = dot_kernel(
-            Product("f32", 1, 1, 2, 9, Operand(0, 9, 1), Operand(0, 9, 1), 0, 2, tiles, relu=True)
+            Product(
+                "f32",
+                1,
+                1,
+                2,
+                9,
+                Operand(0, 9, 1),
+                Operand(0, 9, 1),
+                0,
+                2,
+                tiles,
+                steps=(Step("relu"),),
+            )
         )
     assert repr(made) == DOTS
 
@@ -328,86 +402,88 @@ def test_text_of_packing():
 
 TILES = """\
 kernel product(a: f32, b: f32, out: f32)
-  let start0 = min(thread // threads, 1)
-  let stop1 = min((thread + 1) // threads, 1)
-  for unit2 in start0..stop1 step 1
-    let row3 = unit2 * 2
-    let column4 = 0
-    var sum5 = 0.0
-    var sum6 = 0.0
-    var sum7 = 0.0
-    var sum8 = 0.0
-    let afrom9 = row3 * 3
-    let bfrom10 = column4
-    for p11 in 0..3 step 1
-      let bat12 = bfrom10 + (p11 * 6)
-      let aat13 = afrom9 + p11
-      let v14 = b[bat12:4]
-      let v15 = b[bat12 + 4:2 of 4]
-      let v16 = f32x4(a[aat13])
-      sum5 = fma(v16, v14, sum5)
-      sum6 = fma(v16, v15, sum6)
-      let v17 = f32x4(a[aat13 + 3])
-      sum7 = fma(v17, v14, sum7)
-      sum8 = fma(v17, v15, sum8)
-    let place18 = (row3 * 6) + column4
-    out[place18:4] = sum5
-    let place19 = (row3 * 6) + (column4 + 4)
-    out[place19:2 of 4] = sum6
-    let place20 = ((row3 + 1) * 6) + column4
-    out[place20:4] = sum7
-    let place21 = ((row3 + 1) * 6) + (column4 + 4)
-    out[place21:2 of 4] = sum8
+  let start0 = thread // threads
+  let stop1 = (thread + 1) // threads
+  let memory2 = 0
+  for unit3 in start0..stop1 step 1
+    for rowtile4 in 0..1 step 1
+      for strip5 in 0..1 step 1
+        let row6 = rowtile4 * 2
+        let column7 = strip5 * 8
+        var sum8 = 0.0
+        var sum9 = 0.0
+        var sum10 = 0.0
+        var sum11 = 0.0
+        let afrom12 = row6 * 3
+        let bfrom13 = column7
+        for p14 in 0..3 step 1 rolled
+          let bat15 = bfrom13 + (p14 * 6)
+          let aat16 = afrom12 + p14
+          let v17 = b[bat15:4]
+          let v18 = b[bat15 + 4:2 of 4]
+          let v19 = f32x4(a[aat16])
+          sum8 = fma(v19, v17, sum8)
+          sum9 = fma(v19, v18, sum9)
+          let v20 = f32x4(a[aat16 + 3])
+          sum10 = fma(v20, v17, sum10)
+          sum11 = fma(v20, v18, sum11)
+        out[(row6 * 6) + column7:4] = sum8
+        out[(row6 * 6) + (column7 + 4):2 of 4] = sum9
+        out[((row6 + 1) * 6) + column7:4] = sum10
+        out[((row6 + 1) * 6) + (column7 + 4):2 of 4] = sum11
 """
 DOTS = """\
 kernel dots(a: f32, b: f32, out: f32)
-  let start0 = min(thread // threads, 1)
-  let stop1 = min((thread + 1) // threads, 1)
-  for unit2 in start0..stop1 step 1
-    let row3 = unit2
-    let column4 = 0
-    var sum5 = 0.0
-    var sum6 = 0.0
-    var sum7 = 0.0
-    var sum8 = 0.0
-    var sum9 = 0.0
-    var sum10 = 0.0
-    var sum11 = 0.0
-    var sum12 = 0.0
-    let afrom13 = row3 * 9
-    let bfrom14 = column4 * 9
-    let aat15 = afrom13
-    let bat16 = bfrom14
-    let v17 = a[aat15:4]
-    let v18 = b[bat16:4]
-    sum5 = fma(v17, v18, sum5)
-    let v19 = b[bat16 + 9:4]
-    sum6 = fma(v17, v19, sum6)
-    let aat20 = afrom13 + 4
-    let bat21 = bfrom14 + 4
-    let v22 = a[aat20:4]
-    let v23 = b[bat21:4]
-    sum7 = fma(v22, v23, sum7)
-    let v24 = b[bat21 + 9:4]
-    sum8 = fma(v22, v24, sum8)
-    let aat25 = afrom13 + 8
-    let bat26 = bfrom14 + 8
-    let v27 = a[aat25:1 of 4]
-    let v28 = b[bat26:1 of 4]
-    sum9 = fma(v27, v28, sum9)
-    let v29 = b[bat26 + 9:1 of 4]
-    sum10 = fma(v27, v29, sum10)
-    let v30 = sum5 + sum7
-    let v31 = sum9 + sum11
-    let v32 = v30 + v31
-    let v33 = sum6 + sum8
-    let v34 = sum10 + sum12
-    let v35 = v33 + v34
-    let v36 = shuffle(v32, v35, [0, 2, 4, 6]) + shuffle(v32, v35, [1, 3, 5, 7])
-    let v37 = shuffle(v36, v36, [0, 2]) + shuffle(v36, v36, [1, 3])
-    let place38 = (row3 * 2) + column4
-    let v39 = v37
-    out[place38:2] = select(v39 < 0.0, 0.0, v39)
+  let start0 = thread // threads
+  let stop1 = (thread + 1) // threads
+  let memory2 = 0
+  for unit3 in start0..stop1 step 1
+    for rowtile4 in 0..1 step 1
+      for strip5 in 0..1 step 1
+        let row6 = rowtile4
+        let column7 = strip5 * 2
+        var sum8 = 0.0
+        var sum9 = 0.0
+        var sum10 = 0.0
+        var sum11 = 0.0
+        var sum12 = 0.0
+        var sum13 = 0.0
+        var sum14 = 0.0
+        var sum15 = 0.0
+        let afrom16 = row6 * 9
+        let bfrom17 = column7 * 9
+        let aat18 = afrom16
+        let bat19 = bfrom17
+        let v20 = a[aat18:4]
+        let v21 = b[bat19:4]
+        sum8 = fma(v20, v21, sum8)
+        let v22 = b[bat19 + 9:4]
+        sum9 = fma(v20, v22, sum9)
+        let aat23 = afrom16 + 4
+        let bat24 = bfrom17 + 4
+        let v25 = a[aat23:4]
+        let v26 = b[bat24:4]
+        sum10 = fma(v25, v26, sum10)
+        let v27 = b[bat24 + 9:4]
+        sum11 = fma(v25, v27, sum11)
+        let aat28 = afrom16 + 8
+        let bat29 = bfrom17 + 8
+        let v30 = a[aat28:1 of 4]
+        let v31 = b[bat29:1 of 4]
+        sum12 = fma(v30, v31, sum12)
+        let v32 = b[bat29 + 9:1 of 4]
+        sum13 = fma(v30, v32, sum13)
+        let v33 = sum8 + sum10
+        let v34 = sum12 + sum14
+        let v35 = v33 + v34
+        let v36 = sum9 + sum11
+        let v37 = sum13 + sum15
+        let v38 = v36 + v37
+        let v39 = shuffle(v35, v38, [0, 2, 4, 6]) + shuffle(v35, v38, [1, 3, 5, 7])
+        let v40 = shuffle(v39, v39, [0, 2]) + shuffle(v39, v39, [1, 3])
+        var sum41 = v40
+        let v42 = sum41
+        out[(row6 * 2) + column7:2] = select(v42 < 0.0, 0.0, v42)
 """
 PACK = """\
 kernel pack(source: f32, packed: f32)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 
 from fakel.compiler import target
-from fakel.compiler.kernels.products import Product, Tiles, Tiling
+from fakel.compiler.kernels.products import Part, Place, Product, Tiles, Tiling
 from fakel.compiler.loop_ir import Builder, Expression, Kernel, Type, call, fma, literal, shuffle
 
 
@@ -59,7 +58,7 @@ def dot_tiling(rows: int, columns: int, depth: int, scalar: str) -> Tiling:
 
 
 def dot_kernel(product: Product) -> Kernel:
-    """A kernel ``dots(a, b, added..., out)``; threads share the tiles."""
+    """A kernel ``dots(a, b, operands of steps..., out)``; the depth is one block."""
     return _kernel(product, target.lanes(product.scalar))
 
 
@@ -69,41 +68,27 @@ def _kernel(product: Product, lanes: int) -> Kernel:
 
 
 class _Dots(Tiles):
-    longest = sys.maxsize
-    shared_bytes = 24 * 1024
-
-    def _tile(
-        self,
-        matrix: Expression,
-        row: Expression,
-        column: Expression,
-        start: Expression,
-        depth: int,
-        rows: int,
-        width: int,
-        first: bool,
-        last: bool,
-    ) -> None:
+    def _tile(self, place: Place, number: Expression, part: Part, rows: int, columns: int) -> None:
         build, product, lanes = self.build, self.product, self.lanes
-        vector = Type(product.scalar, lanes)
-        chains = _chains(rows * width)
+        vector, depth = Type(product.scalar, lanes), product.depth
+        chains = _chains(rows * columns)
         sums = [
-            [[build.accumulator(0.0, vector) for _ in range(width)] for _ in range(rows)]
+            [[build.accumulator(0.0, vector) for _ in range(columns)] for _ in range(rows)]
             for _ in range(chains)
         ]
-        a_place = product.a.place(row, depth) + matrix * product.a.batch_stride
-        b_place = product.b.place(column, depth) + matrix * product.b.batch_stride
-        a_start, b_start = build.let(a_place + start, "afrom"), build.let(b_place + start, "bfrom")
+        a, b = product.a, product.b
+        a_start = build.let(place.row * a.extent_stride + place.matrix * a.batch_stride, "afrom")
+        b_start = build.let(place.column * b.extent_stride + place.matrix * b.batch_stride, "bfrom")
 
         def multiply(p: Expression, chain: int, active: int) -> None:
             a_at, b_at = build.let(a_start + p, "aat"), build.let(b_start + p, "bat")
             left = [
-                build.let(build.load(self.a, a_at + r * product.a.extent_stride, lanes, active))
+                build.let(build.load(self.a, a_at + r * a.extent_stride, lanes, active))
                 for r in range(rows)
             ]
-            for c in range(width):
-                place = b_at + c * product.b.extent_stride
-                value = build.let(build.load(self.b, place, lanes, active))
+            for c in range(columns):
+                at = b_at + c * b.extent_stride
+                value = build.let(build.load(self.b, at, lanes, active))
                 for r in range(rows):
                     total = sums[chain][r][c]
                     build.assign(total, fma(left[r], value, total))
@@ -116,10 +101,13 @@ class _Dots(Tiles):
                     multiply(p + chain * lanes, chain, lanes)
         for chain, tail in enumerate(range(whole, depth, lanes)):
             multiply(literal(tail, "i64"), chain, min(depth - tail, lanes))
+        totals = []
         for r in range(rows):
-            totals: list[Expression] = [_sum(build, [s[r][c] for s in sums]) for c in range(width)]
-            value = _add_lanes(build, totals)
-            self._write(value, matrix, row + r, column, width, first, last)
+            values: list[Expression] = [
+                _sum(build, [s[r][c] for s in sums]) for c in range(columns)
+            ]
+            totals.append([build.accumulator(_add_lanes(build, values))])
+        self._leave(place, part, totals, columns)
 
 
 def _sum(build: Builder, values: list[Expression]) -> Expression:

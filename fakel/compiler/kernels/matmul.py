@@ -9,33 +9,51 @@ from typing import Any
 from fakel.compiler import target
 from fakel.compiler.kernels.dots import dot_kernel, dot_tiling
 from fakel.compiler.kernels.packing import Packing, packing_kernel
-from fakel.compiler.kernels.products import Added, Operand, Product, product_kernel, tiling
+from fakel.compiler.kernels.products import (
+    DEPTH,
+    Operand,
+    Placed,
+    Product,
+    Step,
+    Tiling,
+    product_kernel,
+    tiling,
+)
 from fakel.compiler.lowering import Access, lowers
+from fakel.compiler.pointwise import is_pointwise
 from fakel.graph import Node
+from fakel.runtime.threads import get_num_threads
 
 # multiply-adds, and elements moved, from which several threads are worth their start
 _PARALLEL_WORK = 200_000
 _PARALLEL_MOVES = 20_000
-# bytes of b up to which it is read where it lies, when vectors can be loaded from there
-_UNPACKED_BYTES = 1024 * 1024
-_CACHE_BYTES = 64 * 1024
+# bytes of b that should stay in the second-level cache while all rows of a meet them
+_GROUP_BYTES = 384 * 1024
 _PAGE = 4096
-# estimated cycles to transpose an element into a packed strip, with vectors of 16 lanes
-_PACKING_CYCLES = 0.4
+# bytes between neighbours along the depth, and a depth, from which reading in place is slow
+_FAR, _DEEP = 1024, 128
+# of so many tiles which read an operand, copying it costs little
+_OFTEN = 4
+# estimated cycles to transpose an element into a strip, with vectors of 16 lanes
+_TRANSPOSING_CYCLES = 0.25
 
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What happens to a product before it is written: ``relu(scale * a·b + sum(added))``.
-
-    ``added`` are broadcast to the result's shape (a bias for each column has shape (n,), one for
-    each row (m, 1)). With ``accumulate`` the result is added to what ``out`` holds.
+    """What happens to a product before it is written: it is multiplied with ``scale``, added to
+    what ``out`` holds (``accumulate``) and to ``added``, and goes through ``steps``. What is added,
+    and the operands of steps, are accesses that broadcast to the result's shape.
     """
 
     scale: float | None = None
     added: tuple[Access, ...] = ()
     accumulate: bool = False
-    relu: bool = False
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """The steps, of which the additions are the first."""
+        return (*(Step("add", (None, each)) for each in self.added), *self.steps)
 
 
 def multiplies(*accesses: Access) -> bool:
@@ -57,46 +75,60 @@ def matmul(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue | No
         return
     epilogue = epilogue or Epilogue()
     a, b, out = _batched(a), _batched(b), _batched(out)
-    added = tuple(broadcast(each, out.shape) for each in epilogue.added)
+    operands = [
+        broadcast(each, out.shape)
+        for step in epilogue.all_steps
+        for each in step.operands
+        if each is not None
+    ]
     # a product with a vector is one row: the numbers of the matrix are then loaded as vectors
     if out.strides[2] != 1 or (out.shape[2] == 1 and out.strides[1] == 1):
         if out.strides[1] != 1:
             raise ValueError(f"neither rows nor columns of the result lie side by side: {out}")
         a, b, out = _transposed(b), _transposed(a), _transposed(out)
-        added = tuple(_transposed(each) for each in added)
+        operands = [_transposed(each) for each in operands]
     if b.shape[0] > 1 and b.strides[0] == 0:
         # one b for every matrix of the batch: the rows of all matrices are those of one
-        folded = [_folded(each) for each in (a, out, *added)]
+        folded = [_folded(each) for each in (a, out, *operands)]
         found = [each for each in folded if each is not None]
         if len(found) == len(folded):
-            a, out, *rest = found
+            a, out, *operands = found
             b = replace(b, shape=(1, *b.shape[1:]))
-            added = tuple(rest)
-    added = tuple(_loadable(plan, each) for each in added)
-    _multiply(plan, a, b, out, replace(epilogue, added=added))
+    _multiply(plan, a, b, out, epilogue, [_loadable(plan, each) for each in operands])
 
 
-def _multiply(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue) -> None:
+def _multiply(
+    plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue, operands: list[Access]
+) -> None:
     batch, rows, columns = out.shape
     depth = a.shape[2]
     scalar = out.scalar
     left = Operand(a.strides[0], a.strides[1], a.strides[2])
     right = Operand(b.strides[0], b.strides[2], b.strides[1])
     tiles = tiling(rows, columns, depth, scalar)
-    lanes = target.lanes(scalar)
-    pack_b = depth > 0 and _pack_b(b, tiles.row_tiles)
     dots = False
     if depth and a.strides[2] == 1 and b.strides[1] == 1:
         along = dot_tiling(rows, columns, depth, scalar)
-        packing = depth * columns * _PACKING_CYCLES * 16 / lanes if pack_b else 0
-        dots = along.cycles < tiles.cycles + packing
-        tiles = along if dots else tiles
-    if not dots:
-        if depth and _pack_a(a, tiles.column_tiles):
+        copying = _TRANSPOSING_CYCLES * 16 / target.lanes(scalar) * depth * columns
+        dots = along.cycles < tiles.cycles + (copying if b.strides[2] != 1 else 0)
+    if dots:
+        tiles = along
+    else:
+        if depth and tiles.column_tiles > _OFTEN // 2 and _reads_slowly(a):
             a, left = _pack(plan, a, left, rows, depth, tiles.rows, tiles.last_rows)
-        if pack_b:
-            last = -(-tiles.last_columns // lanes) * lanes
-            b, right = _pack(plan, b, right, columns, depth, tiles.columns, last)
+        copied = b.strides[2] != 1 or (tiles.row_tiles > _OFTEN and _reads_slowly(_transposed(b)))
+        right = replace(right, packed=depth > 0 and copied)
+    parts, groups = _shares(batch, tiles, min(depth, DEPTH) * tiles.columns * a.dtype.itemsize)
+    rest = iter(operands)
+    steps = tuple(
+        replace(
+            step,
+            operands=tuple(
+                None if each is None else Placed(*next(rest).strides) for each in step.operands
+            ),
+        )
+        for step in epilogue.all_steps
+    )
     product = Product(
         scalar,
         batch,
@@ -108,37 +140,55 @@ def _multiply(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue) 
         out.strides[0],
         out.strides[1],
         tiles,
-        tuple(Added(*each.strides) for each in epilogue.added),
+        parts,
+        groups,
+        steps,
         epilogue.scale,
         epilogue.accumulate,
-        epilogue.relu,
+        depth if dots else DEPTH,
     )
+    arguments, writes = [a, b, *operands, out], [out]
+    if right.packed:
+        copy = plan.scratch(product.units * product.copied_elements, out.dtype)
+        arguments.append(copy)
+        writes.append(copy)
     work = batch * rows * columns * max(depth, 1)
     plan.call(
         (dot_kernel if dots else product_kernel)(product),
-        [a, b, *epilogue.added, out],
-        writes=[out],
+        arguments,
+        writes=writes,
         parallel=work >= _PARALLEL_WORK,
     )
 
 
-def _pack_a(a: Access, uses: int) -> bool:
-    return uses > 1 and _collides(a)
-
-
-def _pack_b(b: Access, uses: int) -> bool:
-    """Whether b is packed: always when vectors cannot be loaded from it, else when its rows fall on
-    the same lines of the cache, or on too many pages.
+def _shares(batch: int, tiles: Tiling, strip: int) -> tuple[int, int]:
+    """In how many parts threads share the rows, and in how many groups the strips, of so many bytes
+    each: groups should stay in the cache, and threads should get equal numbers of them.
     """
-    size = b.shape[1] * b.shape[2] * b.dtype.itemsize
-    return b.strides[2] != 1 or (uses > 4 and (_collides(b) or size > _UNPACKED_BYTES))
+    threads = get_num_threads()
+    groups = min(tiles.column_tiles, -(-tiles.column_tiles * strip // _GROUP_BYTES))
+    parts, groups = 1, max(groups, 1)
+
+    def uneven() -> bool:
+        units = batch * parts * groups
+        return units % threads != 0 and units < 4 * threads
+
+    while uneven() and groups < tiles.column_tiles:
+        groups += 1
+    while uneven() and parts < tiles.row_tiles:
+        parts += 1
+    return parts, groups
 
 
-def _collides(access: Access) -> bool:
-    """Whether what a tile reads falls on the same lines of the cache: it lies whole pages apart."""
-    step = max(abs(access.strides[1]), abs(access.strides[2])) * access.dtype.itemsize
-    size = access.shape[1] * access.shape[2] * access.dtype.itemsize
-    return step % _PAGE == 0 and size > _CACHE_BYTES
+def _reads_slowly(access: Access) -> bool:
+    """Whether tiles read an operand slowly where it lies: what they read lies whole pages apart, so
+    that it falls on the same lines of the cache, or each step along the depth is far from the last.
+    """
+    columns, (_, row_step, column_step) = access.shape[2], access.strides
+    size = access.dtype.itemsize
+    if abs(column_step) > abs(row_step):
+        return columns >= _DEEP and abs(column_step) * size >= _FAR
+    return columns >= _DEEP and abs(row_step) * size % _PAGE == 0
 
 
 def _pack(
@@ -225,47 +275,97 @@ def _loadable(plan: Any, access: Access) -> Access:
 # ------------------------------------------------------------------------ lowerings
 
 
-def _inputs(plan: Any, node: Node) -> list[Access] | None:
-    found = [plan.read(source) for source in node.inputs if source is not None]
-    return found if multiplies(*found) else None
+@lowers("mm", "bmm", "addmm", "linear", "mv", "dot")
+def product(plan: Any, node: Node) -> bool:
+    """Products of matrices, batches of them, and vectors."""
+    return product_with_epilogue(plan, node, ())
 
 
-@lowers("mm", "bmm")
-def mm(plan: Any, node: Node) -> bool:
-    """Products of matrices, and of batches of them."""
-    inputs = _inputs(plan, node)
-    if inputs is None:
+def product_with_epilogue(plan: Any, node: Node, following: Sequence[Node]) -> bool:
+    """Lowers a product and the pointwise nodes that follow it as one kernel.
+
+    For example `linear` and `gelu`, or `mm` and the `relu_gradient` whose first input it is. The
+    caller makes sure that nobody else reads the product and the nodes before the last one, and that
+    the other inputs are lowered.
+
+    Args:
+        plan: the plan.
+        node: the node "mm", "bmm", "addmm", "linear", "mv" or "dot"; its inputs are read.
+        following: pointwise nodes; each has the one before it, the first one the product, among its
+            inputs. The result of the last one is placed.
+
+    Returns:
+        False, with nothing added, for what this has no kernel for: dtypes other than float32 and
+        float64, several dtypes, nodes of another shape than the product's.
+    """
+    inputs = [plan.read(source) for source in node.inputs if source is not None]
+    if not multiplies(*inputs):
         return False
-    matmul(plan, inputs[0], inputs[1], plan.result(node))
+    factors = _factors(node, inputs)
+    if factors is None:
+        return False
+    a, b, *added = factors
+    rows, columns = a.shape[-2], b.shape[-1]
+    shape = (*a.shape[:-2], rows, columns)
+    steps = []
+    before = node
+    for each in following:
+        if not is_pointwise(each) or each.dtype is not node.dtype or each.shape != node.shape:
+            return False
+        operands = []
+        for source in each.inputs:
+            assert source is not None
+            if source is before:
+                operands.append(None)
+                continue
+            access = plan.read(source)
+            seen = _as_matrices(broadcast(access, node.shape), shape)
+            if access.dtype is not node.dtype or seen is None:
+                return False
+            operands.append(seen)
+        steps.append(Step(each.operator.name, tuple(operands), tuple(each.parameters.items())))
+        before = each
+    out = plan.result(before)
+    strides = (rows * columns, columns, 1)[3 - len(shape) :]
+    matmul(
+        plan,
+        a,
+        b,
+        replace(out, shape=shape, strides=strides),
+        Epilogue(added=tuple(added), steps=tuple(steps)),
+    )
     return True
 
 
-@lowers("addmm")
-def addmm(plan: Any, node: Node) -> bool:
-    """``input + a · b``."""
-    inputs = _inputs(plan, node)
-    if inputs is None:
-        return False
-    matmul(plan, inputs[1], inputs[2], plan.result(node), Epilogue(added=(inputs[0],)))
-    return True
+def _factors(node: Node, inputs: list[Access]) -> tuple[Access, ...] | None:
+    """The matrices (or batches of them) that a node multiplies, and what it adds (if anything)."""
+    name = node.operator.name
+    if name in ("mm", "bmm"):
+        return inputs[0], inputs[1]
+    if name == "addmm":
+        return inputs[1], inputs[2], inputs[0]
+    if name == "linear":
+        data, weight, *bias = inputs
+        rows = _matrix(data)
+        (features, width), (step, across) = weight.shape, weight.strides
+        turned = replace(weight, shape=(width, features), strides=(across, step))
+        return None if rows is None else (rows, turned, *bias)
+    left, vector = inputs
+    matrix = replace(left, shape=(1, *left.shape)[-2:], strides=(0, *left.strides)[-2:])
+    column = replace(vector, shape=(vector.shape[0], 1), strides=(vector.strides[0], 1))
+    return matrix, column
 
 
-@lowers("linear")
-def linear(plan: Any, node: Node) -> bool:
-    """``input · weightᵀ + bias`` over the last dimension of the input."""
-    inputs = _inputs(plan, node)
-    if inputs is None:
-        return False
-    data, weight, *bias = inputs
-    rows = _matrix(data)
-    if rows is None:
-        return False
-    out = plan.result(node)
-    (features, width), (step, across) = weight.shape, weight.strides
-    turned = replace(weight, shape=(width, features), strides=(across, step))
-    flat = replace(out, shape=(rows.shape[0], features), strides=(features, 1))
-    matmul(plan, rows, turned, flat, Epilogue(added=tuple(bias)))
-    return True
+def _as_matrices(access: Access, shape: tuple[int, ...]) -> Access | None:
+    """An access of the shape that a node has, in the shape of the product that computes it."""
+    if access.shape == shape:
+        return access
+    if len(access.shape) >= len(shape):
+        return _matrix(access)
+    # of a vector: it is the product's only row, or only column
+    count = (access.shape or (1,))[0]
+    row = (0, *access.strides)[-2:] if access.strides else (0, 0)
+    return replace(access, shape=shape, strides=row if shape == (1, count) else row[::-1])
 
 
 def _matrix(access: Access) -> Access | None:
@@ -280,18 +380,3 @@ def _matrix(access: Access) -> Access | None:
             return None
         count *= size
     return replace(access, shape=(count, access.shape[-1]), strides=(step, access.strides[-1]))
-
-
-@lowers("mv", "dot")
-def mv(plan: Any, node: Node) -> bool:
-    """A matrix, or a vector, times a vector."""
-    inputs = _inputs(plan, node)
-    if inputs is None:
-        return False
-    left, vector = inputs
-    rows = (1, *left.shape)[-2:], (0, *left.strides)[-2:]
-    matrix = replace(left, shape=rows[0], strides=rows[1])
-    column = replace(vector, shape=(vector.shape[0], 1), strides=(vector.strides[0], 1))
-    out = plan.result(node)
-    matmul(plan, matrix, column, replace(out, shape=(rows[0][0], 1), strides=(1, 1)))
-    return True

@@ -19,6 +19,7 @@ from fakel.compiler.loop_ir import (
     Kernel,
     Type,
     binary,
+    call,
     literal,
     shuffle,
 )
@@ -219,3 +220,54 @@ def _copy_elements(
         if present < width:
             with build.loop(width, present, name="j") as j:
                 build.store(packed, place + p * width + j, literal(0.0, packing.scalar))
+
+
+def copy_strip(
+    build: Builder,
+    source: tuple[Buffer, Expression, int, int],
+    extent: tuple[Expression, int, Expression],
+    depth: tuple[Expression, int],
+    target_place: tuple[Buffer, Expression],
+) -> None:
+    """Copies one strip, strip[depth][width]; what exceeds the matrix repeats its last neighbour.
+
+    Args:
+        source: the buffer, where the matrix starts in it, and its strides along extent and depth.
+        extent: the first neighbour, how many the matrix has, and the strip's width (whole vectors).
+        depth: the length, and what it is at most (and is, where that is less than a vector).
+        target_place: the buffer of the strip, and where it starts.
+    """
+    buffer, origin, extent_stride, depth_stride = source
+    strip, place = target_place
+    first, present, width = extent
+    count, most = depth
+    lanes = target.lanes(strip.scalar)
+
+    def nearest(index: Expression) -> Expression:
+        return call("min", index, present - 1)
+
+    if extent_stride == 1 and present % lanes == 0:
+        with build.loop(count, name="p", unroll=False) as p:
+            start = build.let(origin + p * depth_stride + first, "from")
+            with build.loop(width, step=lanes, name="offset") as offset:
+                value = build.load(buffer, start + offset, lanes)
+                build.store(strip, place + p * width + offset, value)
+    elif depth_stride == 1:
+        with build.loop(width, step=lanes, name="offset") as offset:
+            starts = [
+                build.let(origin + nearest(first + offset + j) * extent_stride, "from")
+                for j in range(lanes)
+            ]
+            with build.loop((count + (lanes - 1)) // lanes, name="block", unroll=False) as block:
+                # the last block overlaps the one before it
+                p = build.let(call("min", block * lanes, call("max", count - lanes, 0)), "p")
+                rows = [
+                    build.let(build.load(buffer, start + p, lanes, min(most, lanes)))
+                    for start in starts
+                ]
+                for i, column in enumerate(transposed(build, rows)[: min(most, lanes)]):
+                    build.store(strip, place + (p + i) * width + offset, column)
+    else:
+        with build.loop(count, name="p") as p, build.loop(width, name="j") as j:
+            index = origin + p * depth_stride + nearest(first + j) * extent_stride
+            build.store(strip, place + p * width + j, build.load(buffer, index))

@@ -1,37 +1,48 @@
-"""The kernel of a matrix product ``out = a · b``; operands are packed, or read where they lie.
+"""The kernel of a matrix product ``out = a · b``, followed by pointwise operators.
 
 The product is cut into tiles of the result, whose sums stay in vector registers: ``rows`` times
 ``vectors``, the vectors along the columns. Each step along the depth loads the vectors of b and,
-for each row, one number of a. The depth is cut into blocks, so that one of b stays in the cache.
+for each row, one number of a.
+
+Threads share groups of strips, the columns of a tile, for a part of the rows. A group goes through
+the depth in blocks; where b does not lie well, its part of b is first copied into memory that stays
+in the second-level cache while all tiles of the group read it.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.kernels.packing import copy_strip
 from fakel.compiler.loop_ir import (
     Buffer,
     Builder,
     Expression,
     Kernel,
     Type,
+    Variable,
     binary,
     call,
     fma,
     literal,
     select,
 )
+from fakel.compiler.pointwise import apply
 
 # depth of a block: sums of so many terms are added up in a register
 DEPTH = 1024
+# operators of so few instructions that they are written out for every vector of a tile
+_SHORT = ("add", "sub", "mul", "relu", "relu_gradient")
 
 
 @dataclass(frozen=True)
 class Operand:
-    """Where a (extent: rows) or b (extent: columns) lies. ``packed``: in strips as wide as the
-    tiles, else by strides in elements.
+    """Where a (extent: rows) or b (extent: columns) lies: strides in elements. ``packed``: a lies
+    in strips as high as the tiles; b is copied into strips by the kernel.
     """
 
     batch_stride: int
@@ -39,18 +50,27 @@ class Operand:
     depth_stride: int
     packed: bool = False
 
-    def place(self, first: Expression, depth: int) -> Expression:
-        """The start of the strip that begins at a row or column."""
-        return first * (depth if self.packed else self.extent_stride)
-
 
 @dataclass(frozen=True)
-class Added:
-    """A summand of the result, by its strides (0 where it is the same for all)."""
+class Placed:
+    """A tensor that meets the result element by element, by its strides (0 where it is the same for
+    all).
+    """
 
     batch_stride: int
     row_stride: int
     column_stride: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A pointwise operator that follows the product: its operands, of which None is the value so
+    far, and its parameters.
+    """
+
+    operator: str
+    operands: tuple[Any, ...] = (None,)
+    parameters: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,9 @@ class Tiling:
 class Product:
     """A product kernel's parameters. ``row_stride`` and ``batch_stride`` are the result's.
 
-    ``scale`` multiplies the product; ``accumulate`` adds it to what the result holds.
+    Threads share ``parts`` of the rows and ``groups`` of strips. ``scale`` multiplies the product;
+    ``accumulate`` adds it to what the result holds; the operands of ``steps`` are `Placed`. Blocks
+    of the depth are at most ``longest``.
     """
 
     scalar: str
@@ -85,10 +107,33 @@ class Product:
     batch_stride: int
     row_stride: int
     tiling: Tiling
-    added: tuple[Added, ...] = ()
+    parts: int = 1
+    groups: int = 1
+    steps: tuple[Step, ...] = ()
     scale: float | None = None
     accumulate: bool = False
-    relu: bool = False
+    longest: int = DEPTH
+
+    @property
+    def length(self) -> int:
+        """The depth of a block."""
+        return -(-self.depth // max(-(-self.depth // self.longest), 1))
+
+    @property
+    def units(self) -> int:
+        """What threads share."""
+        return self.batch * self.parts * self.groups
+
+    @property
+    def copied_elements(self) -> int:
+        """What a group's copy of b takes."""
+        strips = -(-self.tiling.column_tiles // self.groups)
+        return strips * self.length * self.tiling.columns if self.b.packed else 0
+
+    @property
+    def placed(self) -> tuple[Placed, ...]:
+        """The tensors that the steps read, in order."""
+        return tuple(each for step in self.steps for each in step.operands if each is not None)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -134,7 +179,9 @@ def tiling(rows: int, columns: int, depth: int, scalar: str) -> Tiling:
 
 
 def product_kernel(product: Product) -> Kernel:
-    """A kernel ``product(a, b, added..., out)``; threads share the tiles."""
+    """A kernel ``product(a, b, operands of steps..., out)``, and memory for ``units`` copies of a
+    group of b, where b is copied.
+    """
     return _kernel(product, target.lanes(product.scalar))
 
 
@@ -143,175 +190,245 @@ def _kernel(product: Product, lanes: int) -> Kernel:
     return Tiles(product, lanes, "product").kernel()
 
 
-class Tiles:
-    """Builds a kernel whose sums are vectors along the columns.
+@dataclass(frozen=True)
+class Place:
+    """A tile, or a row of one: indices of the matrix, the first row and the first column."""
 
-    ``longest`` is the depth of a block, and ``shared_bytes`` how much of b tiles read again and
-    again before they go on to the next columns.
+    matrix: Expression
+    row: Expression
+    column: Expression
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the depth: where it starts, how long it is, and whether (known at run time, if at
+    all) it is the first and the last.
     """
 
-    longest = DEPTH
-    shared_bytes = 384 * 1024
+    start: Expression
+    count: Expression
+    later: Expression | None = field(default=None)
+    last: Expression | None = field(default=None)
+
+
+class Tiles:
+    """Builds a kernel whose sums are vectors along the columns."""
 
     def __init__(self, product: Product, lanes: int, name: str) -> None:
         self.product = product
         self.lanes = lanes
-        self.build = Builder(name)
-        self.a = self.build.buffer("a", product.scalar)
-        self.b = self.build.buffer("b", product.scalar)
-        self.added = [
-            self.build.buffer(f"added{i}", product.scalar) for i in range(len(product.added))
-        ]
-        self.out = self.build.buffer("out", product.scalar)
+        self.build = build = Builder(name)
+        self.a = build.buffer("a", product.scalar)
+        self.b = build.buffer("b", product.scalar)
+        self.operands = [build.buffer(f"x{i}", product.scalar) for i in range(len(product.placed))]
+        self.out = build.buffer("out", product.scalar)
+        self.strips = build.buffer("strips", product.scalar) if product.b.packed else None
 
     def kernel(self) -> Kernel:
-        product, build = self.product, self.build
-        blocks = max(-(-product.depth // self.longest), 1)
-        if blocks == 1:
-            self._block(literal(0, "i64"), product.depth, first=True, last=True)
-            return build.kernel
-        length = -(-product.depth // blocks)
-        self._block(literal(0, "i64"), length, first=True, last=False)
-        if blocks > 2:
-            with build.loop((blocks - 1) * length, length, step=length, name="block") as start:
-                self._block(start, length, first=False, last=False)
-        rest = (blocks - 1) * length
-        self._block(literal(rest, "i64"), product.depth - rest, first=False, last=True)
+        """The nest: units, blocks of the depth, tiles."""
+        product, build, tiles = self.product, self.build, self.product.tiling
+        start = build.let(build.kernel.thread * product.units // build.kernel.threads, "start")
+        stop = build.let((build.kernel.thread + 1) * product.units // build.kernel.threads, "stop")
+        # a thread uses the memory of its first unit
+        self.memory = build.let(start * product.copied_elements, "memory")
+        with build.loop(stop, start, name="unit") as unit:
+            part, rest = self._split(unit, product.batch * product.groups, product.parts)
+            matrix, group = self._split(rest, product.groups, product.batch)
+            rows = self._share(part, product.parts, tiles.row_tiles)
+            strips = self._share(group, product.groups, tiles.column_tiles)
+
+            def with_depth(part: Part) -> None:
+                if self.strips is not None:
+                    with build.loop(strips[1], strips[0], name="strip") as strip:
+                        self._copy(self.strips, matrix, strip, strip - strips[0], part)
+                with (
+                    build.loop(rows[1], rows[0], name="rowtile") as row_tile,
+                    build.loop(strips[1], strips[0], name="strip") as strip,
+                ):
+                    row = build.let(row_tile * tiles.rows, "row")
+                    column = build.let(strip * tiles.columns, "column")
+                    place = Place(matrix, row, column)
+                    number = strip - strips[0]
+                    self._sizes(
+                        (row_tile, tiles.row_tiles, tiles.rows, tiles.last_rows),
+                        lambda rows: self._sizes(
+                            (strip, tiles.column_tiles, tiles.columns, tiles.last_columns),
+                            lambda columns: self._tile(place, number, part, rows, columns),
+                        ),
+                    )
+
+            if product.length >= product.depth:
+                with_depth(Part(literal(0, "i64"), literal(product.depth, "i64")))
+            else:
+                with build.loop(product.depth, step=product.length, name="block") as first:
+                    count: Expression = literal(product.length, "i64")
+                    if product.depth % product.length:
+                        count = build.let(call("min", count, product.depth - first), "count")
+                    is_last = binary(">=", first, product.depth - product.length)
+                    with_depth(Part(first, count, binary(">", first, 0), is_last))
         return build.kernel
 
-    def _block(self, start: Expression, depth: int, first: bool, last: bool) -> None:
-        """All tiles of this thread, for a part of the depth."""
-        build, product, tiles = self.build, self.product, self.product.tiling
-        count = tiles.row_tiles * tiles.column_tiles
-        with build.share(product.batch * count, "unit") as unit:
-            matrix: Expression = literal(0, "i64")
-            tile: Expression = unit
-            if product.batch > 1:
-                matrix, tile = build.let(unit // count, "matrix"), build.let(unit % count, "tile")
-            row_tile, column_tile = self._position(tile, depth)
-            row = build.let(row_tile * tiles.rows, "row")
-            column = build.let(column_tile * tiles.columns, "column")
+    def _share(self, number: Expression, parts: int, count: int) -> tuple[Any, Any]:
+        """The first of the tiles of a part, and the one after the last."""
+        if parts == 1:
+            return 0, count
+        first = self.build.let(number * count // parts, "first")
+        return first, self.build.let((number + 1) * count // parts, "last")
 
-            def with_columns(high: int, width: int) -> None:
-                self._tile(matrix, row, column, start, depth, high, width, first, last)
+    def _split(self, index: Expression, inner: int, outer: int) -> tuple[Expression, Expression]:
+        """An index over outer and inner dimensions as those of both."""
+        if outer == 1:
+            return literal(0, "i64"), index
+        if inner == 1:
+            return index, literal(0, "i64")
+        return self.build.let(index // inner, "outer"), self.build.let(index % inner, "inner")
 
-            def with_rows(high: int) -> None:
-                if tiles.column_tiles == 1 or tiles.columns == tiles.last_columns:
-                    with_columns(high, tiles.last_columns)
-                    return
-                with build.when(binary("<", column_tile, tiles.column_tiles - 1)):
-                    with_columns(high, tiles.columns)
-                with build.otherwise():
-                    with_columns(high, tiles.last_columns)
+    def _sizes(self, tile: tuple[Expression, int, int, int], body: Callable[[int], None]) -> None:
+        """Calls ``body(size)`` for tiles of a size and, where it differs, of the last one's."""
+        number, count, size, last = tile
+        if count == 1 or size == last:
+            body(last)
+            return
+        with self.build.when(binary("<", number, count - 1)):
+            body(size)
+        with self.build.otherwise():
+            body(last)
 
-            if tiles.row_tiles == 1 or tiles.rows == tiles.last_rows:
-                with_rows(tiles.last_rows)
-                return
-            with build.when(binary("<", row_tile, tiles.row_tiles - 1)):
-                with_rows(tiles.rows)
-            with build.otherwise():
-                with_rows(tiles.last_rows)
-
-    def _position(self, tile: Expression, depth: int) -> tuple[Expression, Expression]:
-        """Row and column of a tile in the grid: groups of columns whose part of b stays in the
-        cache, in each group row by row.
-        """
-        build, tiles = self.build, self.product.tiling
-        size = 4 if self.product.scalar == "f32" else 8
-        group = max(self.shared_bytes // (max(depth, 1) * tiles.columns * size), 1)
-        if group >= tiles.column_tiles:
-            if tiles.column_tiles == 1:
-                return tile, literal(0, "i64")
-            return (
-                build.let(tile // tiles.column_tiles, "rowtile"),
-                build.let(tile % tiles.column_tiles, "columntile"),
-            )
-        whole = group * tiles.row_tiles
-        number = build.let(tile // whole, "group")
-        rest = build.let(tile % whole, "rest")
-        width = build.let(call("min", group, tiles.column_tiles - number * group), "width")
-        return (
-            build.let(rest // width, "rowtile"),
-            build.let(number * group + rest % width, "columntile"),
+    def _copy(
+        self, strips: Buffer, matrix: Expression, strip: Expression, number: Expression, part: Part
+    ) -> None:
+        """Copies a strip of b, the so-manyeth of its group."""
+        product, lies, tiles = self.product, self.product.b, self.product.tiling
+        start = matrix * lies.batch_stride + part.start * lies.depth_stride
+        origin = self.build.let(start, "origin")
+        width: Expression = literal(tiles.columns, "i64")
+        last = -(-tiles.last_columns // self.lanes) * self.lanes
+        if tiles.column_tiles == 1:
+            width = literal(last, "i64")
+        elif last != tiles.columns:
+            whole = binary("<", strip, tiles.column_tiles - 1)
+            width = self.build.let(select(whole, width, literal(last, "i64")), "width")
+        copy_strip(
+            self.build,
+            (self.b, origin, lies.extent_stride, lies.depth_stride),
+            (self.build.let(strip * tiles.columns), product.columns, width),
+            (part.count, product.length),
+            (strips, self._copied(number)),
         )
 
-    def _tile(
-        self,
-        matrix: Expression,
-        row: Expression,
-        column: Expression,
-        start: Expression,
-        depth: int,
-        rows: int,
-        width: int,
-        first: bool,
-        last: bool,
-    ) -> None:
+    def _copied(self, number: Expression) -> Expression:
+        """Where the copy of a strip of the group starts."""
+        size = self.product.length * self.product.tiling.columns
+        return self.build.let(self.memory + number * size, "copy")
+
+    def _tile(self, place: Place, number: Expression, part: Part, rows: int, columns: int) -> None:
         build, product, lanes = self.build, self.product, self.lanes
         vector = Type(product.scalar, lanes)
-        offsets = range(0, width, lanes)
+        offsets = range(0, columns, lanes)
         sums = [[build.accumulator(0.0, vector) for _ in offsets] for _ in range(rows)]
-        a_depth, a_row = product.a.depth_stride, product.a.extent_stride
-        if product.a.packed:
-            a_depth, a_row = rows, 1
-        b_depth = len(offsets) * lanes if product.b.packed else product.b.depth_stride
-        a_place = product.a.place(row, product.depth) + matrix * product.a.batch_stride
-        b_place = product.b.place(column, product.depth) + matrix * product.b.batch_stride
-        a_start = build.let(a_place + start * a_depth, "afrom")
-        b_start = build.let(b_place + start * b_depth, "bfrom")
-        with build.loop(depth, name="p") as p:
+        a, b = product.a, product.b
+        a_depth, a_row = (rows, 1) if a.packed else (a.depth_stride, a.extent_stride)
+        # the rows of packed strips before this one have the whole depth each
+        a_place = place.row * (product.depth if a.packed else a_row)
+        a_start = build.let(a_place + place.matrix * a.batch_stride + part.start * a_depth, "afrom")
+        if self.strips is not None:
+            b_from, b_depth = self.strips, len(offsets) * lanes
+            b_start = self._copied(number)
+        else:
+            b_from, b_depth = self.b, b.depth_stride
+            b_start = build.let(
+                place.column * b.extent_stride
+                + place.matrix * b.batch_stride
+                + part.start * b_depth,
+                "bfrom",
+            )
+        with build.loop(part.count, name="p", unroll=False) as p:
             b_at = build.let(b_start + p * b_depth, "bat")
             a_at = build.let(a_start + p * a_depth, "aat")
             values = []
             for offset in offsets:
-                # packed strips are as wide as whole vectors
-                active = None if product.b.packed else width - offset
-                values.append(build.let(build.load(self.b, b_at + offset, lanes, active)))
+                # copied strips are as wide as whole vectors
+                active = None if self.strips is not None else columns - offset
+                values.append(build.let(build.load(b_from, b_at + offset, lanes, active)))
             for r in range(rows):
                 number = build.let(literal(build.load(self.a, a_at + r * a_row), vector))
                 for total, value in zip(sums[r], values, strict=True):
                     build.assign(total, fma(number, value, total))
-        for r in range(rows):
-            for total, offset in zip(sums[r], offsets, strict=True):
-                self._write(total, matrix, row + r, column + offset, width - offset, first, last)
+        self._leave(place, part, sums, columns)
 
-    def _write(
-        self,
-        value: Expression,
-        matrix: Expression,
-        row: Expression,
-        column: Expression,
-        active: int,
-        first: bool,
-        last: bool,
-    ) -> None:
-        build, product, lanes = self.build, self.product, value.type.lanes
-        place = build.let(
-            matrix * product.batch_stride + row * product.row_stride + column, "place"
-        )
+    def _leave(self, place: Place, part: Part, sums: list[list[Variable]], columns: int) -> None:
+        """Writes a tile: vectors of the columns for each row."""
+        build, product = self.build, self.product
+        lanes = sums[0][0].type.lanes
+
+        def each(change: Callable[[Variable, Place, int], None]) -> None:
+            for r, row in enumerate(sums):
+                for v, total in enumerate(row):
+                    column = place.column + v * lanes
+                    here = Place(place.matrix, place.row + r, column)
+                    change(total, here, columns - v * lanes)
+
+        def add(total: Variable, here: Place, active: int) -> None:
+            before = build.load(self.out, self._index(here), lanes, active)
+            build.assign(total, total + before)
+
+        def store(total: Expression, here: Place, active: int) -> None:
+            build.store(self.out, self._index(here), total, active)
+
+        def finish(total: Expression, here: Place, active: int) -> None:
+            store(self._finished(total, here, active), here, active)
+
+        def finish_all() -> None:
+            if all(step.operator in _SHORT for step in product.steps):
+                each(finish)
+                return
+            each(store)
+            with build.loop(len(sums), name="r", unroll=False) as r:
+                for v in range(len(sums[0])):
+                    here = Place(place.matrix, place.row + r, place.column + v * lanes)
+                    active = columns - v * lanes
+                    finish(build.load(self.out, self._index(here), lanes, active), here, active)
+
         if product.scale is not None:
-            value = value * product.scale
-        if product.accumulate or not first:
-            value = value + build.load(self.out, place, lanes, active)
-        if last:
-            for buffer, added in zip(self.added, product.added, strict=True):
-                value = value + self._added(buffer, added, matrix, row, column, lanes, active)
-            if product.relu:
-                value = build.let(value)
-                value = select(binary("<", value, 0.0), 0.0, value)
-        build.store(self.out, place, value, active)
+            each(lambda total, here, active: build.assign(total, total * product.scale))
+        if product.accumulate:
+            each(add)
+        elif part.later is not None:
+            with build.when(part.later):
+                each(add)
+        if part.last is None or not product.steps:
+            finish_all()
+            return
+        with build.when(part.last):
+            finish_all()
+        with build.otherwise():
+            each(store)
 
-    def _added(
-        self,
-        buffer: Buffer,
-        added: Added,
-        matrix: Expression,
-        row: Expression,
-        column: Expression,
-        lanes: int,
-        active: int,
-    ) -> Expression:
-        place = matrix * added.batch_stride + row * added.row_stride + column * added.column_stride
-        if added.column_stride == 0:
-            return self.build.load(buffer, place)
-        return self.build.load(buffer, place, lanes, active)
+    def _index(self, place: Place) -> Expression:
+        product = self.product
+        return place.matrix * product.batch_stride + place.row * product.row_stride + place.column
+
+    def _finished(self, value: Expression, here: Place, active: int) -> Expression:
+        """The value after all steps."""
+        build, lanes = self.build, value.type.lanes
+        operands = zip(self.operands, self.product.placed, strict=True)
+        for step in self.product.steps:
+            inputs = []
+            value = build.let(value)
+            for operand in step.operands:
+                if operand is None:
+                    inputs.append(value)
+                    continue
+                buffer, lies = next(operands)
+                index = (
+                    here.matrix * lies.batch_stride
+                    + here.row * lies.row_stride
+                    + here.column * lies.column_stride
+                )
+                if lies.column_stride == 0:
+                    number = build.load(buffer, index)
+                    inputs.append(build.let(literal(number, value.type)))
+                else:
+                    inputs.append(build.let(build.load(buffer, index, lanes, active)))
+            value = apply(step.operator, inputs, dict(step.parameters))
+        return value
