@@ -78,9 +78,10 @@ _use_executor(_chosen_executor())
 
 def __getattr__(name: str) -> Any:
     # loaded at its first use, which many programs never come to
-    if name in ("load", "save", "serialization"):
-        serialization = importlib.import_module("fakel.serialization")
-        return serialization if name == "serialization" else getattr(serialization, name)
+    if name in ("load", "save"):
+        return getattr(importlib.import_module("fakel.serialization"), name)
+    if name in ("profiler", "serialization"):
+        return importlib.import_module(f"fakel.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -126,6 +127,7 @@ __all__ = [
     "optim",
     "pi",
     "preserve_format",
+    "profiler",
     "promote_types",
     "random",
     "result_type",

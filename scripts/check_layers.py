@@ -20,6 +20,7 @@ LAYERS = (
     "graph",
     "tensor",
     "compiler",
+    "profiler",
     "autograd",
     "ops",
     "nn",

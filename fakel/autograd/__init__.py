@@ -1,5 +1,8 @@
 """Automatic differentiation: the tape, ``backward`` and ``grad``, grad modes, custom functions."""
 
+import importlib
+from typing import Any
+
 from fakel.autograd import anomaly, function, functional, graph, methods
 from fakel.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from fakel.autograd.backward import backward, grad
@@ -36,3 +39,10 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # loaded at its first use
+    if name == "profiler":
+        return importlib.import_module("fakel.autograd.profiler")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

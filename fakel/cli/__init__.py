@@ -1,1 +1,1 @@
-"""The command line: `fakel run`, `fakel doctor`."""
+"""The command line: `fakel run`, `fakel profile`, `fakel cache`, `fakel doctor`."""

@@ -5,11 +5,16 @@ Nothing is noted, and next to nothing costs, while `active` is None.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -43,7 +48,7 @@ class Label:
 @dataclass(frozen=True)
 class Span:
     """Something that took time on a thread of Python's; ``kind`` is "user", "flush", "compile" or
-    "operator". Times are nanoseconds of `now`.
+    "operator". Times are nanoseconds of `now`; the stack's lines go from the innermost outwards.
     """
 
     kind: str
@@ -52,6 +57,7 @@ class Span:
     end: int
     thread: int
     shapes: tuple[Any, ...] = ()
+    stack: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,11 @@ class Recording:
 
     Args:
         keep: whether single events are kept, for a trace, or only sums.
+        stacks: whether spans know where they were opened.
     """
 
     keep: bool = False
+    stacks: bool = False
     spans: list[Span] = field(default_factory=list)
     runs: list[Rows] = field(default_factory=list)
     # sums: kind and name of spans; label numbers; the native runs as a whole
@@ -103,10 +111,11 @@ class Recording:
 
     def add_span(self, span: Span) -> None:
         """Notes a span."""
-        total = self.span_totals.setdefault((span.kind, span.name), Total())
-        total.add(1, span.end - span.begin)
-        if self._room(1):
-            self.spans.append(span)
+        with _lock:
+            total = self.span_totals.setdefault((span.kind, span.name), Total())
+            total.add(1, span.end - span.begin)
+            if self._room(1):
+                self.spans.append(span)
 
     def add_rows(self, table: np.ndarray, stamps: np.ndarray, begin: int, end: int) -> None:
         """Notes a native run of a table's rows. A row's time is the mean of the threads' that took
@@ -138,6 +147,7 @@ class Recording:
 active: Recording | None = None
 """The recording that runs now."""
 
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _labels: list[Label] = [Label("kernel")]
 _numbers: dict[Label, int] = {}
 _lock = threading.Lock()
@@ -200,11 +210,33 @@ _NOTHING = nullcontext()
 
 @contextmanager
 def _noting(kind: str, name: str, shapes: tuple[Any, ...]) -> Iterator[None]:
+    recording = active
+    stack = _stack() if recording is not None and recording.stacks else ()
     begin = now()
     try:
         yield
     finally:
-        recording = active
-        if recording is not None:
+        if active is not None:
             thread = threading.get_native_id()
-            recording.add_span(Span(kind, name, begin, now(), thread, shapes))
+            active.add_span(Span(kind, name, begin, now(), thread, shapes, stack))
+
+
+def _stack() -> tuple[str, ...]:
+    """The program's lines that led here, from the innermost outwards; fakel's own are left out."""
+    lines = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith((_PACKAGE, contextlib.__file__)):
+            lines.append(f"{code.co_filename}({frame.f_lineno}): {code.co_name}")
+        frame = frame.f_back
+    return tuple(lines)
+
+
+def _after_fork_in_child() -> None:
+    global active, _lock
+    active, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
