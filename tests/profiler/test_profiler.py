@@ -154,8 +154,10 @@ def test_stacks_begin_in_the_program(tmp_path):
 # ------------------------------------------------------------------------ tables
 
 
-def made(kind, tables):
-    """A few events of a class, ours or PyTorch's, as sums."""
+def made(kind, tables, stacks):
+    """A few events of a class, ours or PyTorch's, with stacks or with operations: with both
+    PyTorch's columns lose their order.
+    """
     events = [
         ("add", 0.0, 1500.0, [[2, 3]], [], 0),
         ("mm", 100.0, 900.0, [[2, 3], [3, 4]], ["train.py(3): step", "train.py(9): main"], 48000),
@@ -170,14 +172,14 @@ def made(kind, tables):
             start_us=begin,
             end_us=end,
             input_shapes=shapes,
-            stack=stack,
+            stack=stack if stacks else [],
             flops=flops,
         )
         for i, (name, begin, end, shapes, stack, flops) in enumerate(events)
     ]
     listed[0].cpu_children.append(listed[1])
     listed[1].cpu_parent = listed[0]
-    return tables(listed, with_flops=True)
+    return tables(listed, with_flops=not stacks)
 
 
 @pytest.mark.parametrize(
@@ -192,11 +194,12 @@ def made(kind, tables):
     ],
 )
 @pytest.mark.parametrize("grouping", [{}, {"group_by_input_shapes": True}, {"group_by_stack_n": 2}])
-def test_tables_are_pytorchs(options, grouping):
+@pytest.mark.parametrize("stacks", [False, True])
+def test_tables_are_pytorchs(options, grouping, stacks):
     util = pytest.importorskip("torch.autograd.profiler_util")
-    theirs = made(util.FunctionEvent, util.EventList)
+    theirs = made(util.FunctionEvent, util.EventList, stacks)
     theirs._tree_built = True
-    ours = made(FunctionEvent, EventList)
+    ours = made(FunctionEvent, EventList, stacks)
     assert ours.table(**options) == theirs.table(**options)
     assert ours.key_averages(**grouping).table(**options) == theirs.key_averages(**grouping).table(
         **options
