@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fakel.compiler import kernels
+from fakel.compiler.graph import Graph
+from fakel.compiler.passes.common import ShareCommon
+from fakel.compiler.passes.dead import DropUnread
+from fakel.compiler.passes.donation import UpdateInPlace
+from fakel.compiler.passes.views import ComposeViews
 from fakel.compiler.plan import Plan
 from fakel.compiler.pointwise import Fusion
 from fakel.compiler.program import Program
 from fakel.graph import Node
 
+PASSES = (
+    ComposeViews(),
+    ShareCommon(),
+    DropUnread(),
+    UpdateInPlace(),
+)
 
-def compile_program(program: list[Node], leaves: list[Node]) -> Program:
-    """Plans and compiles a program; its nodes stay as they are."""
+
+def optimized(graph: Graph) -> Graph:
+    """The graph after all passes."""
+    for each in PASSES:
+        graph = each(graph)
+    return graph
+
+
+def compile_program(
+    program: list[Node], leaves: list[Node], donated: Iterable[int] = ()
+) -> Program:
+    """Plans and compiles a program; its nodes stay as they are.
+
+    Args:
+        program: the nodes, in order.
+        leaves: the computed nodes that they read.
+        donated: the numbers of leaves whose arrays nobody needs after the run.
+    """
     kernels.load()
-    plan = Plan(program, leaves)
+    plan = Plan(optimized(Graph.of(program, leaves, donated)))
     plan.lower(Fusion())
     return Program(plan)

@@ -124,13 +124,17 @@ class _Emitter:
             for i, b in enumerate(self._all_buffers())
             if not b.by_value
         }
-        return {
+        result = {
             key: (
                 self.module.add_metadata([scope]),
                 self.module.add_metadata([other for k, other in scopes.items() if k != key]),
             )
             for key, scope in scopes.items()
         }
+        arguments = self.kernel.arguments
+        for position, other in self.kernel.shared.items():
+            result[id(arguments[position])] = result[id(arguments[other])]
+        return result
 
     def _all_buffers(self) -> list[Buffer]:
         return self.kernel.arguments + [each.buffer for each in self.kernel.locals]
@@ -146,6 +150,10 @@ class _Emitter:
                 self.buffers[id(buffer)] = b.load(b.bitcast(slot, pointer))
             else:
                 self.buffers[id(buffer)] = b.inttoptr(b.load(slot), pointer)
+        for position, other in self.kernel.shared.items():
+            self.buffers[id(self.kernel.arguments[position])] = self.buffers[
+                id(self.kernel.arguments[other])
+            ]
         for local in self.kernel.locals:
             kind = _SCALARS[local.buffer.scalar]
             memory = b.alloca(kind, size=ir.Constant(_INDEX, local.length))

@@ -51,7 +51,7 @@ class Compiler:
         key, leaves = found
         native = self.programs.get(key)
         if native is None and self._pays(key, program):
-            native = self.programs[key] = self._compile(program, leaves)
+            native = self.programs[key] = self._compile(program, leaves, key[1])
             if len(self.programs) > _PROGRAMS:
                 self.programs.popitem(last=False)
         if native is None:
@@ -64,11 +64,14 @@ class Compiler:
             native.run(program, leaves)
         except Exception:
             # nothing that anybody sees was written: the interpreter raises at the node itself
+            del found, leaves
             self.interpreter.run(program)
             return
-        for node in program:
-            node.inputs = ()
-        program.clear()
+        except BaseException:
+            if all(node.value is not None for node in program if node.held):
+                _finish(program)
+            raise
+        _finish(program)
 
     def _pays(self, key: Any, program: list[Node]) -> bool:
         count = self.sightings.pop(key, 0) + 1
@@ -82,20 +85,17 @@ class Compiler:
         kinds = len({(node.operator, tuple(node.shape), node.dtype) for node in program})
         if len(program) >= _STEP_NODES and kinds <= _STEP_KINDS:
             return True
-        if any(node.operator.name == "write" for node in program):
-            # the interpreter writes a part in place, a program would copy the whole
-            return False
         work = len(program) * _NODE + sum(_ELEMENT * _elements(node) for node in program)
         return count * work > kinds * _COMPILING
 
     @staticmethod
-    def _compile(program: list[Node], leaves: list[Node]) -> Any:
+    def _compile(program: list[Node], leaves: list[Node], donated: tuple[int, ...]) -> Any:
         # importing LLVM takes a while, which programs that are never compiled need not pay
         from fakel.compiler.driver import compile_program
 
         try:
             with trace.span("compile", f"program of {len(program)} nodes"):
-                return compile_program(program, leaves)
+                return compile_program(program, leaves, donated)
         except Exception as error:
             warnings.warn(
                 f"fakel could not compile a program of {len(program)} nodes, which the "
@@ -105,6 +105,12 @@ class Compiler:
                 stacklevel=2,
             )
             return _Interpreted()
+
+
+def _finish(program: list[Node]) -> None:
+    for node in program:
+        node.inputs = ()
+    program.clear()
 
 
 class _Interpreted:

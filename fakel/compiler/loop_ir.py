@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 INDEX = "i64"
@@ -252,19 +252,31 @@ class Local:
 
 @dataclass(eq=False)
 class Kernel:
-    """A kernel: arguments in order, statements, and the variables ``thread`` and ``threads``."""
+    """A kernel: arguments in order, statements, and the variables ``thread`` and ``threads``.
+
+    Arguments do not overlap, but for those ``shared``: the position of each that is the same memory
+    as another, with the other's position.
+    """
 
     name: str
     arguments: list[Buffer]
     body: list[Statement] = field(default_factory=list)
     locals: list[Local] = field(default_factory=list)
+    shared: dict[int, int] = field(default_factory=dict)
     thread: Variable = field(default_factory=lambda: Variable("thread", Type(INDEX)))
     threads: Variable = field(default_factory=lambda: Variable("threads", Type(INDEX)))
 
+    def with_shared(self, position: int, other: int) -> Kernel:
+        """The kernel for the case that two arguments are the same memory."""
+        return replace(self, shared={**self.shared, position: other})
+
+    def _argument(self, position: int, buffer: Buffer) -> str:
+        other = self.shared.get(position)
+        place = "" if other is None else f" in {self.arguments[other].name}"
+        return f"{buffer.name}: {buffer.scalar}{' value' if buffer.by_value else ''}{place}"
+
     def __repr__(self) -> str:
-        signature = ", ".join(
-            f"{b.name}: {b.scalar}{' value' if b.by_value else ''}" for b in self.arguments
-        )
+        signature = ", ".join(self._argument(i, b) for i, b in enumerate(self.arguments))
         lines = [f"kernel {self.name}({signature})"]
         lines += [
             f"  local {each.buffer.name}: {each.buffer.scalar}[{each.length}]"

@@ -3,7 +3,11 @@
 A lowering is a function ``(plan, node) -> bool`` for one kind of node. It reads its inputs with
 ``plan.read``, makes room with ``plan.result`` and ``plan.scratch`` and adds kernel calls with
 ``plan.call``. It returns False, before adding anything, for what it has no kernel for (a dtype, a
-geometry); the node then runs through the interpreter in the middle of the program.
+geometry); the node then runs through the interpreter in the middle of the program. A lowering gets
+a value of the compiler's graph, which has all that a node has.
+
+A pattern is such a function for a group of values that a pass has found. When it returns False, the
+values are lowered one by one.
 """
 
 from __future__ import annotations
@@ -56,22 +60,53 @@ class Access:
 class Call:
     """One kernel call of a program.
 
-    ``errors`` makes the exception for a non-zero status. ``operators`` are the names of what it
-    computes, ``operations`` their floating-point operations (see `labels.py`).
+    ``errors`` makes the exception for a non-zero status, see ``Plan.call``. ``operators`` are the
+    names of what it computes, ``operations`` their floating-point operations (see `labels.py`).
     """
 
     kernel: Kernel
     arguments: tuple[Access, ...]
-    reads: frozenset[int]
     writes: frozenset[int]
     parallel: bool
     errors: Callable[[int], Exception] | None = None
+    elementwise: bool = False
     operators: tuple[str, ...] = ()
     operations: int = 0
+
+    @property
+    def uses(self) -> set[int]:
+        """The buffers that it touches."""
+        return {access.buffer for access in self.arguments}
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether it can raise."""
+        return self.errors is not None
+
+
+@dataclass
+class Interpreted:
+    """A value that the interpreter computes: reads accesses, writes its results into others."""
+
+    value: Any
+    inputs: tuple[Access | None, ...]
+    results: tuple[Access, ...]
+    may_fail = True
+
+    @property
+    def uses(self) -> set[int]:
+        """The buffers that it touches."""
+        return {a.buffer for a in (*self.inputs, *self.results) if a is not None}
+
+    @property
+    def writes(self) -> frozenset[int]:
+        """The buffers that it writes."""
+        return frozenset(access.buffer for access in self.results)
 
 
 Lowering = Callable[[Any, Node], bool]
 LOWERINGS: dict[str, Lowering] = {}
+PATTERNS: dict[str, Lowering] = {}
 
 
 def lowers(*names: str) -> Callable[[Lowering], Lowering]:
@@ -80,6 +115,16 @@ def lowers(*names: str) -> Callable[[Lowering], Lowering]:
     def declare(lowering: Lowering) -> Lowering:
         for name in names:
             LOWERINGS[name] = lowering
+        return lowering
+
+    return declare
+
+
+def pattern(name: str) -> Callable[[Lowering], Lowering]:
+    """Declares the lowering of the groups of this name."""
+
+    def declare(lowering: Lowering) -> Lowering:
+        PATTERNS[name] = lowering
         return lowering
 
     return declare

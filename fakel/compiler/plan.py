@@ -1,112 +1,127 @@
-"""Plans a program: which kernels run in which order on which buffers, and where the buffers lie.
+"""Plans a graph: which kernels run on which buffers.
 
-Every node ends up in one of four ways: as a view of another node's buffer, inside a fused pointwise
-kernel, as the kernel calls that its lowering makes, or as a call of the interpreter.
+Every value ends up in one of five ways: as a view of another value's buffer, inside a fused
+pointwise kernel, as the kernel calls that its lowering (or its group's) makes, as a part written
+into a buffer, or as a call of the interpreter. `schedule.py` then puts the steps in order and
+`memory.py` lays the buffers out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fakel.compiler.copies import copy_kernel
+from fakel.compiler.graph import Graph, Group, Value
 from fakel.compiler.labels import Origins
 from fakel.compiler.loop_ir import Kernel
-from fakel.compiler.lowering import LOWERINGS, SCALARS, Access, Call
-from fakel.graph import Node
+from fakel.compiler.lowering import LOWERINGS, PATTERNS, SCALARS, Access, Call, Interpreted
 from fakel.tensor.size import contiguous_strides
-
-ALIGNMENT = 64
 
 
 @dataclass
 class Buffer:
-    """Memory of a program. ``kind``: "leaf" (a leaf's array), "output" (an array made for each
-    run), "temporary" (a place in the arena).
+    """Memory of a program.
+
+    ``kind``: "leaf" (a leaf's array), "output" (an array made for each run), "temporary" (a place
+    in the arena).
     """
 
     kind: str
-    count: int
+    shape: tuple[int, ...]
     dtype: Any
-    node: int = -1  # the leaf's number, or the program position of the output's node
-    first: int = -1  # the first and last step that uses it
-    last: int = -1
-    place: int = -1  # of a temporary: bytes from the start of the arena
-
-
-@dataclass
-class Interpreted:
-    """A node that the interpreter runs: reads accesses, writes its results into others."""
-
-    position: int
-    inputs: tuple[Access | None, ...]
-    results: tuple[Access, ...]
+    number: int = -1  # the leaf's
+    # the buffer whose contents this one replaces, in whose memory it may lie; `partly`: what nobody
+    # writes must be there from before
+    replaces: int = -1
+    partly: bool = False
 
     @property
-    def uses(self) -> set[int]:
-        """The buffers that it touches."""
-        return {a.buffer for a in (*self.inputs, *self.results) if a is not None}
+    def count(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.count * int(self.dtype.itemsize)
 
 
 @dataclass
 class Plan:
-    """A program while it is planned. Lowerings use ``read``, ``result``, ``results``, ``scratch``
+    """A graph while it is planned. Lowerings use ``read``, ``result``, ``results``, ``scratch``
     and ``call``.
     """
 
-    program: list[Node]
-    leaves: list[Node]
+    graph: Graph
     buffers: list[Buffer] = field(default_factory=list)
     steps: list[Call | Interpreted] = field(default_factory=list)
-    arena_size: int = 0
-    # positions of views of leaves and outputs that somebody keeps, which need no computing
-    held_views: list[tuple[int, Access]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.accesses: dict[int, Access | tuple[Access, ...]] = {}
-        self.positions = {id(node): i for i, node in enumerate(self.program)}
-        self.consumers: dict[int, list[Node]] = {}
-        for node in self.program:
-            for source in node.inputs:
-                if source is not None:
-                    self.consumers.setdefault(id(source), []).append(node)
-        self.outputs_of: dict[int, dict[int, Node]] = {}
-        for node in self.program:
-            if node.operator.name == "output":
-                inputs = self.outputs_of.setdefault(id(node.inputs[0]), {})
-                inputs[node.parameters["index"]] = node
-        for number, leaf in enumerate(self.leaves):
-            self.accesses[id(leaf)] = self._new("leaf", leaf.shape, leaf.dtype, number)
+        self.program = self.graph.values
+        self.consumers = self._consumers()
+        self.outputs_of: dict[int, dict[int, Value]] = {}
+        for value in self.graph:
+            if value.name == "output":
+                picked = self.outputs_of.setdefault(id(value.inputs[0]), {})
+                picked[value.parameters["index"]] = value
+        self.stored = self._stored()
+        for number, leaf in enumerate(self.graph.leaves):
+            self.accesses[id(leaf)] = self._new("leaf", leaf.shape, leaf.dtype, number=number)
+
+    def _consumers(self) -> dict[int, list[Value]]:
+        """Who reads each value: a group as a whole, seen from outside it."""
+        found: dict[int, list[Value]] = {}
+        for value in self.graph.values:
+            parts = value.parts if isinstance(value, Group) else (value,)
+            inside = {id(part) for part in parts}
+            for part in parts:
+                for source in part.sources:
+                    found.setdefault(id(source), []).append(part if id(source) in inside else value)
+        return found
+
+    def _stored(self) -> set[int]:
+        """What must outlive the run: held values, and what held views show."""
+        found = set()
+        for _, value in self.graph.results:
+            while value.name == "view":
+                value = value.sources[0]
+            found.add(id(value))
+        return found
 
     # ---------------------------------------------------------------- what lowerings use
 
-    def read(self, node: Node) -> Access:
-        """Where a node's value lies."""
-        found = self.accesses[id(node)]
+    def read(self, value: Value) -> Access:
+        """Where a value lies."""
+        found = self.accesses[id(value)]
         assert isinstance(found, Access)
         return found
 
-    def result(self, node: Node) -> Access:
-        """A contiguous place for a node's value."""
-        made = self._place(node, node.shape, node.dtype)
-        self.accesses[id(node)] = made
+    def result(self, value: Value) -> Access:
+        """A contiguous place for a value."""
+        made = self._place(value, value.shape, value.dtype)
+        self.accesses[id(value)] = made
         return made
 
-    def results(self, node: Node) -> tuple[Access, ...]:
-        """Contiguous places for the values of a node with several outputs."""
-        picked = self.outputs_of.get(id(node), {})
+    def results(self, value: Value) -> tuple[Access, ...]:
+        """Contiguous places for the results of a value with several outputs."""
+        picked = self.outputs_of.get(id(value), {})
         made = tuple(
             self._place(picked[i], shape, dtype)
             if i in picked
             else self._new("temporary", shape, dtype)
-            for i, (shape, dtype) in enumerate(zip(node.shape, node.dtype, strict=True))
+            for i, (shape, dtype) in enumerate(zip(value.shape, value.dtype, strict=True))
         )
-        self.accesses[id(node)] = made
+        self.accesses[id(value)] = made
+        for number, output in picked.items():
+            self.accesses[id(output)] = made[number]
         return made
 
     def scratch(self, count: int, dtype: Any) -> Access:
-        """Memory with undefined contents, for the calls of one node."""
+        """Memory with undefined contents, for the calls of one value."""
         return self._new("temporary", (count,), dtype)
 
     def call(
@@ -116,136 +131,115 @@ class Plan:
         writes: list[Access] | tuple[Access, ...],
         parallel: bool = True,
         errors: Callable[[int], Exception] | None = None,
+        elementwise: bool = False,
     ) -> None:
-        """Adds a kernel call; ``writes`` says which of its arguments it changes."""
-        written = frozenset(access.buffer for access in writes)
-        read = frozenset(access.buffer for access in arguments)
-        self.steps.append(Call(kernel, tuple(arguments), read, written, parallel, errors))
+        """Adds a kernel call.
+
+        Args:
+            kernel: what is called.
+            arguments: what it gets.
+            writes: which of the arguments it changes.
+            parallel: whether all threads take part.
+            errors: makes the exception of a status other than 0.
+            elementwise: an element is written after the same elements of arguments that lie alike
+                were read, and they are not read again: the result may take their place.
+        """
+        self.steps.append(
+            Call(kernel, tuple(arguments), _buffers(writes), parallel, errors, elementwise)
+        )
 
     # ---------------------------------------------------------------- placing
 
-    def _place(self, node: Node, shape: Any, dtype: Any) -> Access:
-        kind = "output" if node.held else "temporary"
-        return self._new(kind, shape, dtype, self.positions[id(node)])
+    def _place(self, value: Value, shape: Any, dtype: Any) -> Access:
+        kind = "output" if id(value) in self.stored else "temporary"
+        old = -1 if value.replaces is None else self.read(value.replaces).buffer
+        return self._new(kind, shape, dtype, replaces=old)
 
-    def _new(self, kind: str, shape: Any, dtype: Any, node: int = -1) -> Access:
+    def _new(self, kind: str, shape: Any, dtype: Any, **more: Any) -> Access:
         shape = tuple(shape)
-        self.buffers.append(Buffer(kind, math.prod(shape), dtype, node))
+        self.buffers.append(Buffer(kind, shape, dtype, **more))
         return Access(len(self.buffers) - 1, 0, shape, contiguous_strides(shape), dtype)
 
-    def lower(self, fused: Callable[[Plan, Node], bool]) -> None:
-        """Plans every node in order. ``fused`` takes the nodes that pointwise kernels are made
-        of.
-        """
+    def _copy(self, source: Access, target: Access) -> None:
+        """Adds the call that copies elements, if there are any."""
+        if target.count:
+            kernel, parallel = copy_kernel(source, target)
+            self.call(kernel, [source, target], [target], parallel, elementwise=True)
+
+    # ---------------------------------------------------------------- lowering
+
+    def lower(self, fused: Callable[[Plan, Value], bool]) -> None:
+        """Plans every value in order. ``fused`` takes those that pointwise kernels are made of."""
         origins = Origins()
-        for position, node in enumerate(self.program):
+        for value in self.graph.values:
             before = len(self.steps)
-            name = node.operator.name
-            if name == "view":
-                self._view(node)
-            elif name == "output":
-                self._output(node)
-            elif not fused(self, node):
-                lowering = LOWERINGS.get(name)
-                if lowering is None or not self._known(node) or not lowering(self, node):
-                    self._interpret(position, node)
-            origins.note(node, self.steps[before:])
+            if isinstance(value, Group) and PATTERNS[value.name](self, value):
+                origins.note(value, self.steps[before:])
+                continue
+            for part in value.parts if isinstance(value, Group) else (value,):
+                before = len(self.steps)
+                self._lower(part, fused)
+                origins.note(part, self.steps[before:])
+
+    def _lower(self, value: Value, fused: Callable[[Plan, Value], bool]) -> None:
+        if value.name == "view":
+            self._view(value)
+        elif value.name == "output":
+            self._output(value)
+        elif not fused(self, value):
+            lowering = LOWERINGS.get(value.name)
+            known = self._known(value)
+            if known and value.name == "write":
+                self._write(value)
+            elif lowering is None or not known or not lowering(self, value):
+                self._interpret(value)
 
     @staticmethod
-    def _known(node: Node) -> bool:
-        kinds = node.dtype if isinstance(node.dtype, tuple) else (node.dtype,)
-        sources = [source.dtype for source in node.inputs if source is not None]
-        return all(kind.name in SCALARS for kind in (*kinds, *sources))
+    def _known(value: Value) -> bool:
+        kinds = value.dtype if isinstance(value.dtype, tuple) else (value.dtype,)
+        return all(kind.name in SCALARS for kind in (*kinds, *(s.dtype for s in value.sources)))
 
-    def _view(self, node: Node) -> None:
-        base = self.read(node.inputs[0])  # type: ignore[arg-type]
-        offset = base.offset + node.parameters["offset"]
-        strides = tuple(node.parameters["strides"])
-        seen = Access(base.buffer, offset, tuple(node.shape), strides, base.dtype)
-        self.accesses[id(node)] = seen
-        if node.held and self.buffers[base.buffer].kind != "temporary":
-            self.held_views.append((self.positions[id(node)], seen))
-        elif node.held:
-            # the arena does not outlive the run: the view gets memory of its own
-            self.steps.append(Interpreted(self.positions[id(node)], (seen,), (self.result(node),)))
+    def _view(self, value: Value) -> None:
+        self.accesses[id(value)] = _seen(self.read(value.sources[0]), value)
 
-    def _output(self, node: Node) -> None:
-        made = self.accesses[id(node.inputs[0])]
+    def _output(self, value: Value) -> None:
+        made = self.accesses[id(value.inputs[0])]
         assert isinstance(made, tuple)
-        self.accesses[id(node)] = made[node.parameters["index"]]
+        self.accesses[id(value)] = made[value.parameters["index"]]
 
-    def _interpret(self, position: int, node: Node) -> None:
-        inputs = tuple(None if source is None else self.read(source) for source in node.inputs)
-        if isinstance(node.dtype, tuple):
-            results = self.results(node)
-        else:
-            results = (self.result(node),)
-        self.steps.append(Interpreted(position, inputs, results))
-
-    # ---------------------------------------------------------------- memory
-
-    def place_buffers(self) -> None:
-        """Lays temporaries out in one arena: two that are alive at the same time never overlap."""
-        for number, step in enumerate(self.steps):
-            used = step.reads | step.writes if isinstance(step, Call) else step.uses
-            for buffer in (self.buffers[b] for b in used):
-                if buffer.first < 0:
-                    buffer.first = number
-                buffer.last = number
-        self._extend_to_barriers()
-        waiting = [b for b in self.buffers if b.kind == "temporary" and b.first >= 0]
-        placed: list[Buffer] = []
-        for buffer in sorted(waiting, key=lambda b: (-_size(b), b.first)):
-            start = 0
-            neighbours = [o for o in placed if o.first <= buffer.last and buffer.first <= o.last]
-            for other in sorted(neighbours, key=lambda b: b.place):
-                if other.place - start >= _size(buffer):
-                    break
-                start = max(start, other.place + _size(other))
-            buffer.place = start
-            placed.append(buffer)
-            self.arena_size = max(self.arena_size, start + _size(buffer))
-
-    def _extend_to_barriers(self) -> None:
-        """Steps between two barriers run at the same time, so their buffers are alive together."""
-        groups = self.groups()
-        for buffer in self.buffers:
-            if buffer.first >= 0:
-                buffer.first = groups[buffer.first][0]
-                buffer.last = groups[buffer.last][1]
-
-    def barriers(self) -> list[bool]:
-        """For each step, whether it must wait for those before it: it touches what they write, or
-        writes what they read. Interpreted steps always wait.
+    def _write(self, value: Value) -> None:
+        """A buffer of which a part is overwritten: in its place, if the schedule finds that nobody
+        reads what was there before.
         """
-        result = []
-        reads: set[int] = set()
-        writes: set[int] = set()
-        for step in self.steps:
-            if isinstance(step, Interpreted):
-                result.append(True)
-                reads, writes = set(), set()
-                continue
-            wait = bool(step.reads & writes or step.writes & writes or step.writes & reads)
-            if wait:
-                reads, writes = set(), set()
-            reads |= step.reads
-            writes |= step.writes
-            result.append(wait)
-        return result
+        base, part = (self.read(source) for source in value.sources)
+        kind = "output" if id(value) in self.stored else "temporary"
+        whole = self.buffers[base.buffer].count == base.count
+        target = self._new(kind, value.shape, value.dtype)
+        self.accesses[id(value)] = target
+        if whole and base.strides == contiguous_strides(base.shape):
+            self.buffers[target.buffer] = replace(
+                self.buffers[target.buffer], replaces=base.buffer, partly=True
+            )
+        else:
+            self._copy(base, target)
+        seen = _seen(target, value)
+        self._copy(part, seen)
 
-    def groups(self) -> list[tuple[int, int]]:
-        """For each step, the first and last step that may run at the same time as it."""
-        starts = [i for i, wait in enumerate(self.barriers()) if wait or not i]
-        result: list[tuple[int, int]] = []
-        if not starts:
-            return result
-        for start, stop in zip(starts, [*starts[1:], len(self.steps)], strict=True):
-            result += [(start, stop - 1)] * (stop - start)
-        return result
+    def _interpret(self, value: Value) -> None:
+        inputs = tuple(None if source is None else self.read(source) for source in value.inputs)
+        if isinstance(value.dtype, tuple):
+            results = self.results(value)
+        else:
+            results = (self.result(value),)
+        self.steps.append(Interpreted(value, inputs, results))
 
 
-def _size(buffer: Buffer) -> int:
-    """Bytes, with room so that neighbours do not share a cache line."""
-    size = buffer.count * buffer.dtype.storage.itemsize
-    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+def _buffers(accesses: list[Access] | tuple[Access, ...]) -> frozenset[int]:
+    return frozenset(access.buffer for access in accesses)
+
+
+def _seen(base: Access, view: Value) -> Access:
+    """A view's access, from that of what it shows."""
+    offset = base.offset + view.parameters["offset"]
+    strides = tuple(view.parameters["strides"])
+    return Access(base.buffer, offset, tuple(view.parameters["shape"]), strides, base.dtype)

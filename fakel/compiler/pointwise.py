@@ -190,7 +190,7 @@ class Fusion:
 
         parallel = out.count >= PARALLEL_ELEMENTS
         nest(build, sizes, body, parallel)
-        plan.call(build.kernel, [*sources, out], writes=[out], parallel=parallel)
+        plan.call(build.kernel, [*sources, out], writes=[out], parallel=parallel, elementwise=True)
 
     def _collect(self, plan: Plan, node: Node, found: list[Access]) -> None:
         for source in node.inputs:

@@ -2,76 +2,123 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 import numpy as np
 
 from fakel.compiler.emit import emit
 from fakel.compiler.labels import label
-from fakel.compiler.loop_ir import Kernel
-from fakel.compiler.plan import ALIGNMENT, Interpreted, Plan
+from fakel.compiler.loop_ir import Builder, Kernel
+from fakel.compiler.lowering import Access, Call, Interpreted
+from fakel.compiler.memory import ALIGNMENT, lay_out
+from fakel.compiler.plan import Plan
+from fakel.compiler.pool import Pool
+from fakel.compiler.schedule import schedule
+from fakel.compiler.sharing import share_memory
 from fakel.graph import Node, strided
 from fakel.interpreter import evaluate
 from fakel.runtime.native import compile_kernel
 from fakel.runtime.team import run_table
-from fakel.runtime.trace import number_of
+from fakel.runtime.trace import Label, number_of
+from fakel.tensor.size import contiguous_strides
 
-# references to a pooled array that only its pool holds
-_UNUSED = 2
 PARALLEL, BARRIER = 1, 2
 
 
 class Program:
-    """Runs one structure of nodes. ``run`` takes nodes of that structure and their leaves."""
+    """Runs one structure of nodes. ``run`` takes nodes of that structure and their leaves.
+
+    Of each buffer ``root`` says in whose memory it lies; ``groups`` are the steps in order, with a
+    barrier between one group and the next.
+    """
 
     def __init__(self, plan: Plan) -> None:
-        plan.place_buffers()
         self.plan = plan
-        self.arena = _aligned(plan.arena_size)
-        self.pools: dict[int, list[np.ndarray]] = {}
-        self._temporaries = {
-            number: self.arena[b.place : b.place + b.count * b.dtype.itemsize].view(b.dtype.storage)
-            for number, b in enumerate(plan.buffers)
-            if b.kind == "temporary" and b.place >= 0
+        results = [(number, plan.read(value)) for number, value in plan.graph.results]
+        self.root = share_memory(plan, (access.buffer for _, access in results))
+        self.groups = schedule(plan, self.root)
+        self.steps = [step for group in self.groups for step in group]
+        places, size = lay_out(plan, self.groups, self.root)
+        self.arena = _aligned(size)
+        # the arrays of buffers that lie in their own memory, but for those of leaves and outputs
+        self._arrays: dict[int, np.ndarray] = {
+            number: self._temporary(place, plan.buffers[number]) for number, place in places.items()
         }
-        self._kernels = [
-            None if isinstance(step, Interpreted) else _address(step.kernel) for step in plan.steps
-        ]
-        self._build_tables()
+        self._bind(results)
+        self._build_table()
 
-    def _build_tables(self) -> None:
+    def _temporary(self, place: int, buffer: Any) -> np.ndarray:
+        return self.arena[place : place + buffer.size].view(buffer.dtype.storage)
+
+    def _bind(self, results: list[tuple[int, Access]]) -> None:
+        """What each run must find arrays for, and where its results are.
+
+        ``leaves``: buffers and the numbers of leaves. ``outputs``: buffers and pools of arrays.
+        ``wholes``: nodes whose value is a buffer's array, by number; ``views``: those whose value
+        is a view of one.
+        """
+        buffers, root = self.plan.buffers, self.root
+        self.wholes: list[tuple[int, int]] = []
+        self.views: list[tuple[int, int, tuple[int, ...], tuple[int, ...], int]] = []
+        shapes: dict[int, tuple[int, ...]] = {}
+        for number, seen in results:
+            home = root[seen.buffer]
+            ordered = seen.strides == contiguous_strides(seen.shape)
+            if buffers[home].kind == "output" and ordered and seen.count == buffers[home].count:
+                if shapes.setdefault(home, seen.shape) == seen.shape:
+                    self.wholes.append((number, home))
+                    continue
+            if buffers[home].kind == "leaf" and ordered and seen.shape == buffers[home].shape:
+                self.wholes.append((number, home))
+                continue
+            self.views.append((number, home, seen.shape, seen.strides, seen.offset))
+        used = {root[buffer] for step in self.steps for buffer in step.uses}
+        used.update(root[seen.buffer] for _, seen in results)
+        self.leaves: list[tuple[int, int]] = []
+        self.outputs: list[tuple[int, Pool]] = []
+        for number in sorted(used):
+            buffer = buffers[number]
+            if buffer.kind == "leaf":
+                self.leaves.append((number, buffer.number))
+            elif buffer.kind == "output":
+                shape = shapes.get(number, buffer.shape)
+                self.outputs.append((number, Pool(shape, buffer.dtype.storage)))
+
+    def _build_table(self) -> None:
         """The rows of the driver's table, and where in their argument blocks addresses must be put
         that are only known at run time.
         """
-        barriers = self.plan.barriers()
+        self._finished = np.zeros(1, np.int64)
         blocks: list[int] = []
         patches: list[tuple[int, int, int]] = []  # position, buffer, bytes
         rows: list[tuple[int, int, int, int]] = []  # kernel, first argument, flags, label
         self.segments: list[tuple[str, int, int]] = []
+        self.row_steps: list[Call] = []
         start = 0
-        for number, step in enumerate(self.plan.steps):
-            if isinstance(step, Interpreted):
-                if len(rows) > start:
-                    self.segments.append(("table", start, len(rows)))
-                start = len(rows)
-                self.segments.append(("interpret", number, number))
-                continue
-            flags = (PARALLEL if step.parallel else 0) | (BARRIER if barriers[number] else 0)
-            kernel = self._kernels[number]
-            assert kernel is not None
-            rows.append((kernel, len(blocks), flags, number_of(label(step))))
-            for access in step.arguments:
-                offset = access.offset * access.dtype.itemsize
-                patches.append((len(blocks), access.buffer, offset))
-                blocks.append(0)
+        for group in self.groups:
+            for place, step in enumerate(group):
+                if isinstance(step, Interpreted):
+                    if len(rows) > start:
+                        self.segments.append(("table", start, len(rows)))
+                    start = len(rows)
+                    self.segments.append(("interpret", self.steps.index(step), 0))
+                    continue
+                flags = (PARALLEL if step.parallel else 0) | (0 if place else BARRIER)
+                rows.append((_address(step.kernel), len(blocks), flags, number_of(label(step))))
+                self.row_steps.append(step)
+                for access in step.arguments:
+                    offset = access.offset * access.dtype.itemsize
+                    patches.append((len(blocks), self.root[access.buffer], offset))
+                    blocks.append(0)
+        updated = {self.root[buffer] for step in self.steps for buffer in step.writes}
+        if any(self.plan.buffers[buffer].kind == "leaf" for buffer in updated):
+            # says that the leaves were updated, in case that an interruption hides it
+            flags = BARRIER if any(step.may_fail for step in self.steps) else 0
+            rows.append((_address(_mark()), len(blocks), flags, number_of(Label("mark"))))
+            blocks.append(_pointer(self._finished))
         if len(rows) > start:
             self.segments.append(("table", start, len(rows)))
-        self.row_steps = [
-            number
-            for number, step in enumerate(self.plan.steps)
-            if not isinstance(step, Interpreted)
-        ]
-        self.arguments = np.zeros(max(len(blocks), 1), np.int64)
+        self.arguments = np.array(blocks or [0], np.int64)
         self.table = np.zeros((max(len(rows), 1), 4), np.int64)
         base = _pointer(self.arguments)
         for row, (kernel, first, flags, number) in enumerate(rows):
@@ -80,83 +127,72 @@ class Program:
         self._patch_buffers = np.array([b for _, b, _ in patches], np.intp)
         self._patch_offsets = np.array([o for _, _, o in patches], np.int64)
         self._addresses = np.zeros(len(self.plan.buffers), np.int64)
-        for number, array in self._temporaries.items():
+        for number, array in self._arrays.items():
             self._addresses[number] = _pointer(array)
-        viewed = {seen.buffer for _, seen in self.plan.held_views}
-        self._bound = [
-            (number, buffer)
-            for number, buffer in enumerate(self.plan.buffers)
-            # an output without elements may have no step that writes it
-            if buffer.kind == "output"
-            or (buffer.kind == "leaf" and (buffer.first >= 0 or number in viewed))
-        ]
 
     # ---------------------------------------------------------------- running
 
     def run(self, nodes: list[Node], leaves: list[Node]) -> None:
-        """Computes the held nodes from the leaves' values."""
-        arrays: dict[int, np.ndarray] = dict(self._temporaries)
+        """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may
+        have lost theirs afterwards.
+        """
+        arrays = dict(self._arrays)
         addresses = self._addresses
-        for number, buffer in self._bound:
-            if buffer.kind == "leaf":
-                array = leaves[buffer.node].value
-            else:
-                array = self._take(number, nodes[buffer.node])
-            arrays[number] = array
+        for number, leaf in self.leaves:
+            arrays[number] = array = leaves[leaf].value
+            addresses[number] = _pointer(array)
+        for number, pool in self.outputs:
+            arrays[number] = array = pool.take()
             addresses[number] = _pointer(array)
         self.arguments[self._patch_positions] = addresses[self._patch_buffers] + self._patch_offsets
-        for kind, start, stop in self.segments:
-            if kind == "interpret":
-                with np.errstate(all="ignore"):
-                    self._interpret(start, nodes, arrays)
-            else:
+        self._finished[0] = 0
+        try:
+            for kind, start, stop in self.segments:
+                if kind == "interpret":
+                    with np.errstate(all="ignore"):
+                        self._interpret(self.steps[start], arrays)
+                    continue
                 status = run_table(self.table[start:stop], stop - start)
                 if status:
                     self._fail(start, status)
-        for number, buffer in self._bound:
-            if buffer.kind == "output":
-                nodes[buffer.node].value = arrays[number]
-        for position, seen in self.plan.held_views:
-            whole = arrays[seen.buffer]
-            nodes[position].value = strided(whole, seen.shape, seen.strides, seen.offset)
+        except BaseException:
+            if self._finished[0]:
+                self._hand_over(nodes, arrays)
+            raise
+        self._hand_over(nodes, arrays)
 
-    def _take(self, number: int, node: Node) -> np.ndarray:
-        """An array for an output: one of an earlier run that nobody refers to any longer, or a new
-        one.
-        """
-        pool = self.pools.setdefault(number, [])
-        for position in range(len(pool)):
-            if sys.getrefcount(pool[position]) == _UNUSED:
-                return pool[position]
-        array = np.empty(node.shape, node.dtype.storage)
-        if len(pool) < 2:
-            pool.append(array)
-        return array
+    def _hand_over(self, nodes: list[Node], arrays: dict[int, np.ndarray]) -> None:
+        for number, buffer in self.wholes:
+            nodes[number].value = arrays[buffer]
+        for number, buffer, shape, strides, offset in self.views:
+            nodes[number].value = strided(arrays[buffer], shape, strides, offset)
 
-    def _interpret(self, number: int, nodes: list[Node], arrays: dict[int, np.ndarray]) -> None:
-        step = self.plan.steps[number]
-        assert isinstance(step, Interpreted)
-        node = nodes[step.position]
+    def _interpret(self, step: Interpreted, arrays: dict[int, np.ndarray]) -> None:
         views = [
-            None if a is None else strided(arrays[a.buffer], a.shape, a.strides, a.offset)
+            None if a is None else strided(self._home(a, arrays), a.shape, a.strides, a.offset)
             for a in step.inputs
         ]
-        name = node.operator.name
-        if name == "view":
-            values: tuple[np.ndarray | None, ...] = (views[0],)
-        elif name == "write":
-            assert views[0] is not None
-            values = evaluate(node, [views[0].copy(), views[1]])
-        else:
-            values = evaluate(node, views)
+        if step.value.name == "write":
+            # its meaning writes into what it is given
+            views[0] = views[0].copy()
+        values = evaluate(step.value, views)
         for access, value in zip(step.results, values, strict=True):
-            np.copyto(arrays[access.buffer].reshape(access.shape), value)
+            np.copyto(self._home(access, arrays).reshape(access.shape), value)
+
+    def _home(self, access: Access, arrays: dict[int, np.ndarray]) -> np.ndarray:
+        return arrays[self.root[access.buffer]]
 
     def _fail(self, start: int, status: int) -> None:
         row, code = status >> 32, status & 0xFFFFFFFF
-        step = self.plan.steps[self.row_steps[start + row]]
-        assert not isinstance(step, Interpreted) and step.errors is not None
+        step = self.row_steps[start + row]
+        assert step.errors is not None
         raise step.errors(code)
+
+
+def _mark() -> Kernel:
+    build = Builder("mark")
+    build.store(build.buffer("finished", "i64"), 0, 1)
+    return build.kernel
 
 
 def _address(kernel: Kernel) -> int:

@@ -3,7 +3,7 @@
 import contextlib
 
 from fakel.compiler.driver import compile_program
-from fakel.compiler.plan import Interpreted
+from fakel.compiler.lowering import Interpreted
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
@@ -19,9 +19,7 @@ class Native:
         _, leaves = structure(program)
         native = compile_program(program, leaves)
         self.interpreted |= {
-            program[step.position].operator.name
-            for step in native.plan.steps
-            if isinstance(step, Interpreted)
+            step.value.name for step in native.plan.steps if isinstance(step, Interpreted)
         }
         native.run(program, leaves)
         for node in program:

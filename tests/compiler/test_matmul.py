@@ -11,6 +11,7 @@ from fakel import nn
 from fakel.compiler import target
 from fakel.compiler.emit import emit
 from fakel.compiler.executor import Compiler
+from fakel.compiler.graph import Graph
 from fakel.compiler.kernels.dots import dot_kernel, dot_tiling
 from fakel.compiler.kernels.matmul import Epilogue, matmul, product_with_epilogue
 from fakel.compiler.kernels.packing import Packing, packing_kernel
@@ -51,7 +52,7 @@ class Runner:
 
     def __init__(self, library):
         self.library = library
-        self.plan = Plan([], [])
+        self.plan = Plan(Graph())
         self.memory = {}
         self.maps = []
 
@@ -331,14 +332,13 @@ class Chained:
 
     def run(self, program):
         leaves = structure(program)[1]
-        plan = Plan(program, leaves)
-        start = next(
-            i for i, n in enumerate(program) if n.operator.name in LOWERINGS and not is_pointwise(n)
-        )
-        for node in program[:start]:
-            assert node.operator.name == "view"
-            plan._view(node)
-        done = product_with_epilogue(plan, program[start], program[start + 1 :])
+        graph = Graph.of(program, leaves)
+        plan, values = Plan(graph), graph.values
+        start = next(i for i, v in enumerate(values) if v.name in LOWERINGS and not is_pointwise(v))
+        for value in values[:start]:
+            assert value.name == "view"
+            plan._view(value)
+        done = product_with_epilogue(plan, values[start], values[start + 1 :])
         self.lowered.append(done)
         if done:
             Program(plan).run(program, leaves)

@@ -1,0 +1,44 @@
+"""Arrays for programs' outputs, used again once nobody refers to them any longer."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar
+
+import numpy as np
+
+# references to a pooled array that only its pool holds
+_UNUSED = 2
+# arrays that one pool keeps: while one is in use, the next run fills the other
+_KEPT = 2
+
+
+class Pool:
+    """The arrays of one output. ``pooled``: the ids of all pools' arrays."""
+
+    pooled: ClassVar[set[int]] = set()
+
+    def __init__(self, shape: tuple[int, ...], kind: Any) -> None:
+        self.shape = shape
+        self.kind = kind
+        self.arrays: list[np.ndarray] = []
+
+    def take(self) -> np.ndarray:
+        """An array with undefined contents."""
+        arrays = self.arrays
+        for position in range(len(arrays)):
+            if sys.getrefcount(arrays[position]) == _UNUSED:
+                return arrays[position]
+        array = np.empty(self.shape, self.kind)
+        if len(arrays) < _KEPT:
+            arrays.append(array)
+            self.pooled.add(id(array))
+        return array
+
+    def __del__(self) -> None:
+        self.pooled.difference_update(map(id, self.arrays))
+
+
+def is_pooled(array: np.ndarray) -> bool:
+    """Whether a pool refers to an array."""
+    return id(array) in Pool.pooled
