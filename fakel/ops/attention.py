@@ -16,8 +16,8 @@ from fakel.ops.softmax import softmax
 from fakel.tensor import dtypes
 
 
-def _probabilities(query, key, mask, *, causal, scale):
-    """The softmax of the scaled and masked products; a row that is masked altogether is zero."""
+def _scores(query, key, mask, *, causal, scale):
+    """The scaled and masked products."""
     factor = np.asarray(math.sqrt(scale), query.dtype)
     scores = np.matmul(query * factor, (key * factor).swapaxes(-1, -2))
     if causal:
@@ -25,25 +25,33 @@ def _probabilities(query, key, mask, *, causal, scale):
         scores = np.where(allowed, scores, -np.inf)
     if mask is not None:
         scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
-    most = scores.max(-1, keepdims=True, initial=-np.inf)
-    scores -= np.where(np.isneginf(most), 0, most)
-    np.exp(scores, out=scores)
-    total = scores.sum(-1, keepdims=True)
-    scores /= np.where(total == 0, 1, total)
     return scores
 
 
 @primitive("attention", backward_name="ScaledDotProductFlashAttentionForCpuBackward0")
 def _attention(query, key, value, mask, *, causal, scale):
-    return np.matmul(_probabilities(query, key, mask, causal=causal, scale=scale), value)
+    """Gives the output, and the logarithms of the sums by which softmax divides: 0 for a row that
+    is masked altogether, which attends to nothing.
+    """
+    scores = _scores(query, key, mask, causal=causal, scale=scale)
+    most = scores.max(-1, keepdims=True, initial=-np.inf)
+    most = np.where(np.isneginf(most), np.zeros((), most.dtype), most)
+    weights = np.exp(scores - most)
+    total = weights.sum(-1, keepdims=True)
+    total = np.where(total == 0, np.ones((), total.dtype), total)
+    output = np.matmul(weights / total, value)
+    return output, np.broadcast_to((np.log(total) + most)[..., 0], output.shape[:-1])
 
 
 @primitive("attention_gradient")
-def _attention_gradient(output_gradient, query, key, value, mask, *, causal, scale):
-    weights = _probabilities(query, key, mask, causal=causal, scale=scale)
+def _attention_gradient(
+    output_gradient, query, key, value, mask, output, logarithms, *, causal, scale
+):
+    scores = _scores(query, key, mask, causal=causal, scale=scale)
+    weights = np.exp(scores - logarithms[..., None])
     value_gradient = np.matmul(weights.swapaxes(-1, -2), output_gradient)
-    inner = np.matmul(output_gradient, value.swapaxes(-1, -2)) * weights
-    scores = inner - weights * inner.sum(-1, keepdims=True)
+    inner = np.matmul(output_gradient, value.swapaxes(-1, -2))
+    scores = weights * (inner - (output_gradient * output).sum(-1, keepdims=True))
     scaled = scores * np.asarray(scale, scores.dtype)
     return (
         np.matmul(scaled, key),
@@ -53,16 +61,15 @@ def _attention_gradient(output_gradient, query, key, value, mask, *, causal, sca
     )
 
 
-def _pull_attention(grad, query, key, value, mask, causal, scale):
+def _pull_attention(grad, query, key, value, mask, result, result1, causal, scale):
     batch = broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
     if mask is not None:
         batch = broadcast_shapes(batch, mask.shape[:-2])
     sizes = query.shape[-2:], key.shape[-2:], value.shape[-2:], (query.shape[-2], key.shape[-2])
-    found = _attention_gradient(
-        grad, query, key, value, mask, causal=causal, scale=scale,
+    return _attention_gradient(
+        grad, query, key, value, mask, result, result1, causal=causal, scale=scale,
         shape=tuple((*batch, *size) for size in sizes), dtype=(query.dtype,) * 4,
     )  # fmt: skip
-    return found
 
 
 def _composite_attention(query, key, value, mask, causal, scale):
@@ -92,7 +99,7 @@ def _pull_attention_gradient(grads, output_gradient, query, key, value, mask, ca
             (output_gradient,),
         )
 
-    return pullback(first, (output_gradient, query, key, value, mask), grads)
+    return (*pullback(first, (output_gradient, query, key, value, mask), grads), None, None)
 
 
 gradient(_attention, joint=_pull_attention)
@@ -165,10 +172,11 @@ def scaled_dot_product_attention(
     batch = broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
     if attn_mask is not None:
         batch = broadcast_shapes(batch, attn_mask.shape[:-2])
+    rows = (*batch, query.shape[-2])
     return _attention(
         query, key, value, attn_mask, causal=bool(is_causal), scale=scale,
-        shape=(*batch, query.shape[-2], value.shape[-1]),
-    )  # fmt: skip
+        shape=((*rows, value.shape[-1]), rows), dtype=(query.dtype,) * 2,
+    )[0]  # fmt: skip
 
 
 # Multi-head attention

@@ -9,7 +9,7 @@ from typing import Any
 
 from fakel.compiler import target
 from fakel.compiler.kernels.packing import Packing, packing_kernel
-from fakel.compiler.kernels.tiles import clamped_rows, multiply, over_vectors, tile_shape
+from fakel.compiler.kernels.tiles import Numbers, Vectors, over_vectors, product, tile_shape
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
@@ -122,52 +122,54 @@ class Weight:
     def multiply(
         self,
         build: Builder,
-        left: tuple[Buffer, Expression, int],
+        left: Numbers,
         packed: Buffer,
-        share: tuple[Expression, Expression],
-        start: Callable[[int, int, Expression, int], Expression],
+        rows: tuple[Expression, Expression],
+        begin: Callable[[int, Expression, int], Expression],
         write: Callable[[list[list[Variable]], Expression, Expression, int], None],
     ) -> None:
         """Multiplies rows with the weight, tile by tile.
 
         Args:
-            left: a buffer of rows, where row 0 lies, and the step from one to the next.
+            left: the rows.
             packed: the weight.
-            share: the first row, and the one after the last.
-            start: what the sums of a part start from, given its number, the number of a vector in
-                the tile, the tile's first column and how many lanes are there.
+            rows: the first row, and the one after the last.
+            begin: what the sums of a part start from, given its number, a column, and how many
+                lanes are there.
             write: gets the sums of each row (for all parts, one after the other), the tile's first
                 row and column, and how many columns it has.
         """
-        buffer, origin, step = left
-        first, stop = share
         lanes = target.lanes("f32")
 
         def strip(column: Expression, active: int) -> None:
             offsets = range(0, active, lanes)
-            width = len(offsets) * lanes
-            begin = build.let(column * self.depth, "strip")
-            with build.loop(stop, first, step=self.tile_rows, name="row") as row:
-                indices = clamped_rows(build, row, stop, self.tile_rows)
-                places = [build.let(origin + index * step, "at") for index in indices]
-                starts = [
-                    build.let(start(part, offset, column, min(active - offset, lanes)))
-                    for part in range(self.parts)
-                    for offset in offsets
-                ]
-                sums = [[build.accumulator(value) for value in starts] for _ in indices]
-                columns = [
-                    begin + (part * self.count + offset)
-                    for part in range(self.parts)
-                    for offset in offsets
-                ]
-                multiply(build, sums, (buffer, places, 1), (packed, columns, width), self.depth)
-                write(sums, row, column, active)
+            vectors = [(part, offset) for part in range(self.parts) for offset in offsets]
+            start = build.let(column * self.depth, "strip")
+            right = Vectors(
+                packed,
+                [start + (part * self.count + offset) for part, offset in vectors],
+                len(offsets) * lanes,
+                lanes,
+            )
+            values = [
+                build.let(begin(part, column + offset, min(active - offset, lanes)))
+                for part, offset in vectors
+            ]
+            product(
+                build,
+                left,
+                right,
+                rows,
+                self.depth,
+                self.tile_rows,
+                lambda row: values,
+                lambda row, sums: write(sums, row, column, active),
+            )
 
         over_vectors(build, self.columns, self.tile_width, strip)
 
 
-def zero(part: int, offset: int, column: Expression, active: int) -> Expression:
+def zero(part: int, column: Expression, active: int) -> Expression:
     """Sums that start from 0."""
     return literal(0.0, Type("f32", target.lanes("f32")))
 

@@ -25,7 +25,7 @@ from fakel.compiler.kernels.recurrence import (
     wrong_sizes,
     zero,
 )
-from fakel.compiler.kernels.tiles import over_vectors, share_of
+from fakel.compiler.kernels.tiles import Numbers, over_vectors, share_of
 from fakel.compiler.loop_ir import (
     Builder,
     Expression,
@@ -197,11 +197,10 @@ class _Layer:
     ) -> None:
         build, layer, lanes = self.build, self.layer, self.lanes
 
-        def begin(part: int, offset: int, column: Expression, active: int) -> Expression:
+        def begin(part: int, column: Expression, active: int) -> Expression:
             if self.bias is None:
-                return zero(part, offset, column, active)
-            place = column + (part * layer.units + offset)
-            return build.load(self.bias, place, lanes, active)
+                return zero(part, column, active)
+            return build.load(self.bias, column + part * layer.units, lanes, active)
 
         def write(
             sums: list[list[Variable]], row: Expression, column: Expression, active: int
@@ -214,7 +213,7 @@ class _Layer:
             with build.loop(count, name="i", unroll=False) as i:
                 self._activate(i, row + i, first, new, column, active)
 
-        left = self.states, old, layer.features
+        left = Numbers(self.states, old, layer.features, 1)
         self.forward.recurrent.multiply(build, left, self.weight, (start, end), begin, write)
         if self.forward.projection is None:
             return
@@ -228,7 +227,7 @@ class _Layer:
                         rest = min(active - j * lanes, lanes)
                         self._put_state(total, row + i, first, new, column + j * lanes, rest)
 
-        left = self.unprojected, build.let(start * 0), layer.units
+        left = Numbers(self.unprojected, 0, layer.units, 1)
         self.forward.projection.multiply(build, left, self.projection, (start, end), zero, project)
 
     def _put_state(

@@ -25,7 +25,7 @@ from fakel.compiler.kernels.recurrence import (
     wrong_sizes,
     zero,
 )
-from fakel.compiler.kernels.tiles import over_vectors, share_of
+from fakel.compiler.kernels.tiles import Numbers, over_vectors, share_of
 from fakel.compiler.loop_ir import (
     Builder,
     Expression,
@@ -241,7 +241,7 @@ class _Gradient:
 
         width = layer.gates * layer.units
         source = self.of_input if self.of_hidden is None else self.of_hidden
-        left = source, build.let(first * width), width
+        left = Numbers(source, build.let(first * width), width, 1)
         self.backward.recurrent.multiply(build, left, self.weight, (start, end), zero, write)
 
     def _unproject(self, start: Expression, end: Expression, first: Expression) -> None:
@@ -262,7 +262,7 @@ class _Gradient:
         ) -> None:
             self._write(self.inner, sums, row, end, column, active, False)
 
-        left = self.arrived, build.let(first * layer.features), layer.features
+        left = Numbers(self.arrived, build.let(first * layer.features), layer.features, 1)
         share = start, end
         self.backward.projection.multiply(build, left, self.projection, share, zero, write)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from fakel.compiler import target
 from fakel.compiler.loop_ir import (
@@ -37,7 +39,8 @@ def _tile_shape(rows: int, vectors: int, registers: int, parts: int) -> tuple[in
     found = []
     for wide in range(1, max(min(vectors, 8 // parts), 1) + 1):
         columns = wide * parts
-        for high in range(1, max(min(rows, (registers - 1 - columns) // columns), 1) + 1):
+        # more rows than eight would need too many registers for addresses
+        for high in range(1, max(min(rows, (registers - 1 - columns) // columns, 8), 1) + 1):
             # two multiply-adds and two loads a cycle, and a latency of four cycles
             step = max(high * columns / 2, (high + columns) / 2, 4.0) + 0.3
             cycles = -(-rows // high) * -(-vectors // wide) * step
@@ -45,37 +48,63 @@ def _tile_shape(rows: int, vectors: int, registers: int, parts: int) -> tuple[in
     return min(found)[2:]
 
 
-def multiply(
+@dataclass(frozen=True)
+class Numbers:
+    """A product's left operand: where its first row lies in a buffer, and the steps along rows and
+    depth. Its numbers are read one by one.
+    """
+
+    buffer: Buffer
+    origin: Any
+    row_step: int
+    depth_step: int
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A product's right operand: where each of its vectors starts, and the step along the depth."""
+
+    buffer: Buffer
+    starts: Sequence[Expression]
+    depth_step: int
+    lanes: int
+
+
+def product(
     build: Builder,
-    sums: Sequence[Sequence[Variable]],
-    left: tuple[Buffer, Sequence[Expression], int],
-    right: tuple[Buffer, Sequence[Expression], int],
+    left: Numbers,
+    right: Vectors,
+    rows: tuple[Any, Any],
     depth: int | Expression,
+    tile_rows: int,
+    begin: Callable[[Expression], Sequence[Expression]],
+    write: Callable[[Expression, list[list[Variable]]], None],
 ) -> None:
-    """Adds products to ``sums[row][column]``, which are vectors.
+    """A product as tall as one likes and as wide as a tile.
 
     Args:
-        left: numbers: a buffer, where each row starts, and the step along the depth.
-        right: vectors: a buffer, where each column's vectors start, and the step along the depth.
-        depth: the number of products in each sum.
+        rows: the first row, and the one after the last. The tile at the end may reach beyond them;
+            its rows there repeat the last one.
+        begin: what the sums of a row start from.
+        write: gets the first row of a tile and the sums of all its rows.
     """
-    (left_buffer, rows, left_step), (right_buffer, columns, right_step) = left, right
-    kind = sums[0][0].type
-    with build.loop(depth, name="p") as p:
-        values = [
-            build.let(build.load(right_buffer, start + p * right_step, kind.lanes))
-            for start in columns
-        ]
-        for start, totals in zip(rows, sums, strict=True):
-            number = build.let(literal(build.load(left_buffer, start + p * left_step), kind))
-            for total, value in zip(totals, values, strict=True):
-                build.assign(total, fma(number, value, total))
-
-
-def clamped_rows(build: Builder, first: Expression, stop: Expression, count: int) -> list[Variable]:
-    """The indices of a tile's rows; those past the end are the last row once more."""
-    last = build.let(stop - 1, "last")
-    return [build.let(call("min", first + i, last), "row") for i in range(count)]
+    first, stop = rows
+    with build.loop(stop, first, step=tile_rows, name="row") as row:
+        last = literal(stop, INDEX) - 1
+        indices = [build.let(call("min", row + i, last), "row") for i in range(tile_rows)]
+        places = [build.let(left.origin + index * left.row_step, "at") for index in indices]
+        sums = [[build.accumulator(value) for value in begin(index)] for index in indices]
+        with build.loop(depth, name="p") as p:
+            values = [
+                build.let(build.load(right.buffer, start + p * right.depth_step, right.lanes))
+                for start in right.starts
+            ]
+            for place, totals in zip(places, sums, strict=True):
+                number = build.load(left.buffer, place + p * left.depth_step)
+                number = build.let(literal(number, values[0].type))
+                for total, value in zip(totals, values, strict=True):
+                    build.assign(total, fma(number, value, total))
+        write(row, sums)
 
 
 @contextmanager
