@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from fakel.compiler.kernels.convolution_blocks import (
@@ -21,6 +22,7 @@ from fakel.compiler.kernels.convolution_layout import (
     two_dimensional,
 )
 from fakel.compiler.kernels.convolution_weights import WeightGradient, join_parts, sum_parts
+from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.lowering import Access, lowers
 from fakel.graph import Node
 
@@ -47,11 +49,45 @@ def convolution(plan: Any, node: Node) -> bool:
     source, weight, bias = _inputs(plan, node)
     if not supported(source, weight, bias) or math.prod(node.shape) == 0:
         return False
+    if _is_product(source, weight, node.parameters["geometry"]):
+        _multiply(plan, source, weight, bias, plan.result(node))
+        return True
     spec = correlation_of(source, weight, bias, node.shape, node.parameters["geometry"])
     o, c, y, x = four_dimensional(weight).strides
     strides = (spec.outputs * o, o, c, y, x)
     add_correlation(plan, spec, source, (weight, strides), bias, plan.result(node))
     return True
+
+
+def _is_product(source: Access, weight: Access, geometry: Any) -> bool:
+    """Whether every output meets exactly the input at its own position, and positions lie in order:
+    the weight is then a matrix, and an image one of (channels, positions).
+    """
+    y, x = four_dimensional(source).strides[2:]
+    height, width = four_dimensional(source).shape[2:]
+    joined = height == 1 or width == 1 or y == width * x
+    return joined and geometry.groups == 1 and geometry.is_pointwise(weight.shape[2:])
+
+
+def _multiply(
+    plan: Any, source: Access, weight: Access, bias: Access | None, result: Access
+) -> None:
+    """Multiplies every image with the weight, (output channels, input channels, ...)."""
+    (batch, channels, *_), (image, channel, *_) = source.shape, source.strides
+    outputs, positions = weight.shape[0], math.prod(source.shape[2:])
+    y, x = four_dimensional(source).strides[2:]
+    step = x if source.shape[-1] > 1 else y
+    matrices = replace(source, shape=(batch, channels, positions), strides=(image, channel, step))
+    factors = replace(weight, shape=(batch, outputs, channels), strides=(0, *weight.strides[:2]))
+    out = replace(
+        result,
+        shape=(batch, outputs, positions),
+        strides=(outputs * positions, positions, 1),
+    )
+    added = ()
+    if bias is not None:
+        added = (replace(bias, shape=(outputs, 1), strides=(bias.strides[0], 0)),)
+    matmul(plan, factors, matrices, out, Epilogue(added=added))
 
 
 def correlation_of(
@@ -96,6 +132,14 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
     if not supported(source, weight, bias) or math.prod(node.shape) == 0:
         return False
     geometry = node.parameters["geometry"]
+    if _is_product(source, weight, geometry) and source.shape[2:] == node.shape[2:]:
+        turned = replace(
+            weight,
+            shape=(weight.shape[1], weight.shape[0], *weight.shape[2:]),
+            strides=(weight.strides[1], weight.strides[0], *weight.strides[2:]),
+        )
+        _multiply(plan, source, turned, bias, plan.result(node))
+        return True
     result = four_dimensional(plan.result(node))
     source, weight = four_dimensional(source), four_dimensional(weight)
     inputs = weight.shape[0] // geometry.groups

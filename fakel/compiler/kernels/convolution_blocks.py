@@ -8,7 +8,7 @@ from the images as they are. The tile is transposed when it is written.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fakel.compiler.kernels.convolution_layout import (
     Axis,
@@ -17,21 +17,23 @@ from fakel.compiler.kernels.convolution_layout import (
     quotient,
     share,
     smaller,
-    split,
-    transpose,
 )
+from fakel.compiler.kernels.packing import transposed
 from fakel.compiler.loop_ir import (
+    INDEX,
     Buffer,
     Builder,
     Expression,
     Kernel,
     Type,
     Variable,
+    binary,
     fma,
     literal,
+    shuffle,
 )
+from fakel.compiler.target import Target, current, registers
 from fakel.compiler.target import lanes as lanes_of
-from fakel.compiler.target import registers
 
 # A block's framed images should stay in the second-level cache (elements).
 BLOCK_ELEMENTS = 48 * 1024
@@ -83,6 +85,7 @@ class Correlation:
     strides: tuple[int, int, int, int]
     result_strides: tuple[int, int, int, int]
     has_bias: bool
+    target: Target = field(default_factory=current)
 
     @property
     def taps(self) -> int:
@@ -158,7 +161,8 @@ class Correlation:
         products = tile.positions * tile.vectors / 2
         loads = (tile.positions + tile.vectors) / 2
         step = max(products, loads, _LATENCY) + 0.5
-        leave = 20 + 4 * tile.positions * tile.vectors
+        pieces = tile.rows * -(-tile.columns // tile.lanes)
+        leave = 40 + tile.channels * (-(-tile.positions // tile.lanes) * 5 + 2 * pieces)
         tiles = -(-self.vertical.outputs // tile.rows) * -(-self.horizontal.outputs // tile.columns)
         return tiles * tile.count(self.outputs) * (self.terms * step + leave)
 
@@ -243,9 +247,10 @@ class _Nest:
         self.weight = build.buffer("weight", spec.scalar)
         self.bias = build.buffer("bias", spec.scalar) if spec.has_bias else None
         self.result = build.buffer("result", spec.scalar)
+        self.taps = tap_offsets(build, spec, spec.framed_strides if spec.framed else spec.strides)
         self.width = -(-tile.positions // tile.lanes) * tile.lanes
         self.flat = build.local("tile", spec.scalar, self.width * tile.channels)
-        self.turned = build.local("turned", spec.scalar, tile.lanes * self.width)
+        self.turned = build.local("turned", spec.scalar, tile.lanes * tile.lanes)
 
     def framing_blocks(self) -> None:
         """Threads share blocks of images, which they frame first."""
@@ -321,8 +326,9 @@ class _Nest:
                     + x * (horizontal.stride * strides[3])
                 )
                 sums = accumulate(
-                    build, spec, tile, (source, self.weight, self.bias), strides, begin, chosen
-                )
+                    build, spec, tile, (source, self.weight, self.bias), strides, self.taps, begin,
+                    chosen,
+                )  # fmt: skip
                 for position, row_of_sums in enumerate(sums):
                     for vector, value in enumerate(row_of_sums):
                         build.store(
@@ -333,30 +339,74 @@ class _Nest:
     def write(self, target: Expression, remaining: Expression) -> None:
         """Puts the tile, transposed, into the result."""
         spec, tile, build = self.spec, self.tile, self.build
-        out = spec.result_strides
-        with build.loop(tile.vectors, name="vector") as vector:
-            for start in range(0, self.width, tile.lanes):
-                rows = [
-                    build.let(
-                        build.load(
-                            self.flat,
-                            (start + i) * tile.channels + vector * tile.lanes,
-                            tile.lanes,
-                        )
+        with build.loop(tile.vectors, name="vector", unroll=False) as vector:
+            channel = build.let(target + vector * (tile.lanes * spec.result_strides[1]))
+            if spec.outputs % tile.channels == 0:
+                self.write_vector(vector, channel, None)
+            elif spec.outputs % tile.lanes == 0:
+                with build.when(binary("<", vector * tile.lanes, remaining)):
+                    self.write_vector(vector, channel, None)
+            else:
+                count = build.let(smaller(remaining - vector * tile.lanes, tile.lanes))
+                self.write_vector(vector, channel, count)
+
+    def write_vector(
+        self, vector: Expression, target: Expression, count: Expression | None
+    ) -> None:
+        """Puts a vector of channels, of which so many exist (None: all), into the result."""
+        tile, build = self.tile, self.build
+        step = self.spec.result_strides[1]
+        for start in range(0, self.width, tile.lanes):
+            rows = [
+                build.let(
+                    build.load(
+                        self.flat, (start + i) * tile.channels + vector * tile.lanes, tile.lanes
                     )
-                    for i in range(tile.lanes)
-                ]
-                for lane, value in enumerate(transpose(build, rows)):
-                    build.store(self.turned, lane * self.width + start, value)
-            count = build.let(smaller(remaining - vector * tile.lanes, tile.lanes))
-            with build.loop(count, name="lane") as lane:
-                channel = build.let(target + (vector * tile.lanes + lane) * out[1])
-                for row in range(tile.rows):
-                    begin = build.let(lane * self.width + row * tile.columns)
-                    place = build.let(channel + row * out[2])
-                    for x, width in split(tile.columns, tile.lanes if out[3] == 1 else 1):
-                        value = build.load(self.turned, begin + x, width)
-                        build.store(self.result, place + x * out[3], value)
+                )
+                for i in range(tile.lanes)
+            ]
+            for lane, value in enumerate(transposed(build, rows)):
+                if count is None:
+                    self.write_positions(target + lane * step, start, value)
+                else:
+                    build.store(self.turned, lane * tile.lanes, value)
+            if count is not None:
+                with build.loop(count, name="lane", unroll=False) as lane:
+                    value = build.let(build.load(self.turned, lane * tile.lanes, tile.lanes))
+                    self.write_positions(target + lane * step, start, value)
+
+    def write_positions(self, target: Expression, start: int, value: Expression) -> None:
+        """Puts one channel of as many positions of the tile as a vector has, from the start-th on,
+        into the result.
+        """
+        tile, build, out = self.tile, self.build, self.spec.result_strides
+        target = build.let(target)
+        position, end = start, min(start + tile.lanes, tile.positions)
+        while position < end:
+            row, x = divmod(position, tile.columns)
+            count = min(tile.columns - x, end - position) if out[3] == 1 else 1
+            place = target + (row * out[2] + x * out[3])
+            first = position - start
+            lanes = max(1 << (count - 1).bit_length(), 2)
+            if first or lanes < tile.lanes:
+                picked = [min(first + i, tile.lanes - 1) for i in range(lanes)]
+                build.store(self.result, place, shuffle(value, value, picked), count)
+            else:
+                build.store(self.result, place, value, count)
+            position += count
+
+
+def tap_offsets(build: Builder, spec: Correlation, strides: tuple[int, int, int, int]) -> Buffer:
+    """For each tap, how far it is from the first one in a source with these strides: in one loop
+    over all taps a processor loses less time than in nested short ones.
+    """
+    taps = build.local("taps", INDEX, max(spec.taps, 1))
+    with build.loop(spec.vertical.taps) as y, build.loop(spec.horizontal.taps) as x:
+        offset = y * (spec.vertical.dilation * strides[2])
+        build.store(
+            taps, y * spec.horizontal.taps + x, offset + x * (spec.horizontal.dilation * strides[3])
+        )
+    return taps
 
 
 def accumulate(
@@ -365,6 +415,7 @@ def accumulate(
     tile: Tile,
     buffers: tuple[Buffer, Buffer, Buffer | None],
     strides: tuple[int, int, int, int],
+    taps: Buffer,
     begin: Expression,
     chosen: Expression,
 ) -> list[list[Variable]]:
@@ -373,6 +424,7 @@ def accumulate(
     Args:
         buffers: source, packed weights, packed bias.
         strides: of the source.
+        taps: what `tap_offsets` gives for these strides.
         begin: where in the source the tile's first position meets the first tap.
         chosen: the number of the tile of channels, over all groups.
     """
@@ -392,12 +444,12 @@ def accumulate(
         for column in range(tile.columns)
     ]
     panel = build.let(chosen * (spec.terms * tile.channels), "panel")
-    with build.loop(spec.inputs, name="channel") as channel, build.loop(vertical.taps) as tap_row:
-        here = build.let(begin + channel * strides[1] + tap_row * (vertical.dilation * strides[2]))
-        step = build.let((channel * vertical.taps + tap_row) * horizontal.taps)
-        with build.loop(horizontal.taps, unroll=False) as tap:
-            taken = build.let(here + tap * (horizontal.dilation * strides[3]))
-            place = build.let(panel + (step + tap) * tile.channels)
+    with build.loop(spec.inputs, name="channel") as channel:
+        here = build.let(begin + channel * strides[1])
+        step = build.let(panel + channel * (spec.taps * tile.channels))
+        with build.loop(spec.taps, name="tap", unroll=False) as tap:
+            taken = build.let(here + build.load(taps, tap))
+            place = build.let(step + tap * tile.channels)
             weights = [build.let(build.load(weight, place + v * lanes, lanes)) for v in vectors]
             for offset, row_of_sums in zip(offsets, sums, strict=True):
                 value = build.let(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from fakel.compiler.loop_ir import INDEX, Buffer, Builder, Expression, Type, call, literal, shuffle
+from fakel.compiler.loop_ir import INDEX, Buffer, Builder, Expression, Type, call, literal
 from fakel.compiler.lowering import Access
 
 FLOATS = ("float32", "float64")
@@ -113,18 +113,6 @@ def quotient(build: Builder, value: Expression, divisor: int) -> tuple[Expressio
 def smaller(left: Expression, right: int) -> Expression:
     """The smaller of an index and a number."""
     return call("min", left, right)
-
-
-def transpose(build: Builder, rows: list[Expression]) -> list[Expression]:
-    """As many vectors as each has lanes, with rows and columns exchanged."""
-    count = len(rows)
-    half = count // 2
-    low = [lane // 2 + (lane % 2) * count for lane in range(count)]
-    high = [lane + half for lane in low]
-    for _ in range(count.bit_length() - 1):
-        pairs = list(zip(rows[:half], rows[half:], strict=True))
-        rows = [build.let(shuffle(a, b, order)) for a, b in pairs for order in (low, high)]
-    return rows
 
 
 def copy_frame(

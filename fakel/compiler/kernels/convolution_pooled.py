@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fakel.compiler.kernels.convolution import correlation_of, prepare, supported
-from fakel.compiler.kernels.convolution_blocks import Correlation, Tile, accumulate
+from fakel.compiler.kernels.convolution_blocks import Correlation, Tile, accumulate, tap_offsets
 from fakel.compiler.kernels.convolution_layout import (
     Axis,
     Frame,
@@ -36,8 +36,8 @@ from fakel.compiler.loop_ir import (
     literal,
     select,
 )
+from fakel.compiler.target import Target, current, registers
 from fakel.compiler.target import lanes as lanes_of
-from fakel.compiler.target import registers
 from fakel.graph import Node
 
 _SPARE = 4
@@ -126,13 +126,14 @@ def correlate_and_pool(
     best = build.local("best", spec.scalar, windows * tile.channels)
     chosen = build.local("chosen", "i32", windows * tile.channels)
     kind, whole = Type(spec.scalar, lanes), Type("i32", lanes)
+    taps = tap_offsets(build, spec, strides)
 
     def keep_maxima(y: Expression, x: Expression, number: Expression) -> None:
         """Computes one row of the tile and compares it with the windows' maxima so far."""
         begin = build.let(
             place + y * (vertical.stride * strides[2]) + x * (horizontal.stride * strides[3])
         )
-        sums = accumulate(build, spec, tile, (source, weight, bias), strides, begin, number)
+        sums = accumulate(build, spec, tile, (source, weight, bias), strides, taps, begin, number)
         first = build.let(cast(y * horizontal.outputs + x, "i32"))
         for slot in range(windows):
             for vector in range(tile.vectors):
@@ -199,6 +200,7 @@ class SparseGradient:
     strides: tuple[int, int, int, int]
     pooled: int
     has_bias: bool
+    target: Target = field(default_factory=current)
 
     @property
     def parts(self) -> int:

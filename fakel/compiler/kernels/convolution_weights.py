@@ -8,7 +8,7 @@ summed apart, and then in order, so that the result does not depend on the numbe
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fakel.compiler.kernels.convolution_layout import (
     Axis,
@@ -17,11 +17,11 @@ from fakel.compiler.kernels.convolution_layout import (
     quotient,
     share,
     smaller,
-    transpose,
 )
+from fakel.compiler.kernels.packing import transposed
 from fakel.compiler.loop_ir import Buffer, Builder, Expression, Kernel, Type, fma, literal
+from fakel.compiler.target import Target, current, registers
 from fakel.compiler.target import lanes as lanes_of
-from fakel.compiler.target import registers
 
 # What a block's packed gradient may take of the second-level cache (elements).
 BLOCK_ELEMENTS = 64 * 1024
@@ -48,6 +48,7 @@ class WeightGradient:
     size: tuple[int, int]
     strides: tuple[int, int, int, int]
     gradient_strides: tuple[int, int, int, int]
+    target: Target = field(default_factory=current)
 
     @property
     def lanes(self) -> int:
@@ -265,7 +266,7 @@ class _Nest:
                             build.let(build.load(self.gradient, start + x, lanes))
                             for start in starts
                         ]
-                        for p, value in enumerate(transpose(build, values)):
+                        for p, value in enumerate(transposed(build, values)):
                             build.store(self.packed, place + (x + p) * spec.channels, value)
                 with build.loop(length, whole if vectors else 0, name="x") as x:
                     for c, start in enumerate(starts):
