@@ -22,6 +22,7 @@ LAYERS = (
     "compiler",
     "profiler",
     "autograd",
+    "recall",
     "ops",
     "nn",
     "optim",

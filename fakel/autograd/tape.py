@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from fakel.autograd.anomaly import anomaly
+from fakel.graph import watching
 from fakel.tensor import Storage, Tensor
 
 FREED = (
@@ -22,6 +23,11 @@ FREED = (
 )
 
 _sequence = itertools.count()
+
+
+def next_sequence() -> int:
+    """The number of the next backward node, in order of recording."""
+    return next(_sequence)
 
 
 class SavedTensor:
@@ -113,6 +119,8 @@ class Backward:
     the names that PyTorch's nodes have.
     """
 
+    deferred = False  # what only stands for a backward node says True
+    repeatable = False  # whether everything but edges and saved tensors is the same the next time
     # made when the first one is registered, so that a node costs little; `hooked` says that one was
     hooked = False
     hooks: Mapping[int, Callable[..., Any]] = MappingProxyType({})
@@ -127,11 +135,14 @@ class Backward:
         return type(title, (cls,), {})
 
     def __init__(self, inputs: Iterable[Tensor | None]) -> None:
-        self.sequence = next(_sequence)
+        # edges first: asking for them may make deferred nodes, which are older than this one
         self.edges = [edge_of(tensor) for tensor in inputs]
+        self.sequence = next(_sequence)
         self.outputs: list[tuple[Any, Any]] = []  # (shape, dtype) of each output
         self.freed = False
         self.stack = traceback.format_stack()[:-3] if anomaly.enabled else None
+        if watching.capture is not None:
+            watching.capture.recorded(self)
 
     def pullback(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         """The gradients of the inputs, None where there is none."""
@@ -230,6 +241,7 @@ def edge_of(tensor: Tensor | None) -> Any:
 def attach(result: Tensor, node: Backward) -> Tensor:
     """Makes ``result`` the next output of ``node``."""
     result._grad_fn = node
+    result._stamp = None
     result._output_index = len(node.outputs)
     node.outputs.append((result._shape, result._storage.dtype))
     return result
@@ -240,6 +252,8 @@ class Pullback(Backward):
 
     The function holds only shapes and numbers, so there is nothing to free.
     """
+
+    repeatable = True
 
     def __init__(self, input: Tensor, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__((input,))

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Any
 
 from fakel.compiler.structure import structure
+from fakel.compiler.replay import Replay
 from fakel.graph import Node
 from fakel.interpreter import Interpreter
 from fakel.runtime import trace
@@ -61,7 +62,7 @@ class Compiler:
             return
         self.programs.move_to_end(key)
         try:
-            native.run(program, leaves)
+            native.run(dict(enumerate(program)), leaves)
         except Exception:
             # nothing that anybody sees was written: the interpreter raises at the node itself
             del found, leaves
@@ -72,6 +73,15 @@ class Compiler:
                 _finish(program)
             raise
         _finish(program)
+
+    def native(self, program: list[Node]) -> Replay | None:
+        """How to run these nodes again without looking at them; None where that is not known."""
+        found = structure(program)
+        native = None if found is None else self.programs.get(found[0])
+        if found is None or native is None or isinstance(native, _Interpreted):
+            return None
+        (_, donated), leaves = found
+        return Replay(native, program, leaves, donated)
 
     def _pays(self, key: Any, program: list[Node]) -> bool:
         count = self.sightings.pop(key, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,13 @@ class Program:
 
     # ---------------------------------------------------------------- running
 
-    def run(self, nodes: list[Node], leaves: list[Node]) -> None:
+    def run(self, nodes: Mapping[int, Node], leaves: list[Node]) -> None:
         """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may
         have lost theirs afterwards.
+
+        Args:
+            nodes: by position; those that are held are enough.
+            leaves: in the order of the key.
         """
         arrays = dict(self._arrays)
         addresses = self._addresses
@@ -161,7 +166,7 @@ class Program:
             raise
         self._hand_over(nodes, arrays)
 
-    def _hand_over(self, nodes: list[Node], arrays: dict[int, np.ndarray]) -> None:
+    def _hand_over(self, nodes: Mapping[int, Node], arrays: dict[int, np.ndarray]) -> None:
         for number, buffer in self.wholes:
             nodes[number].value = arrays[buffer]
         for number, buffer, shape, strides, offset in self.views:

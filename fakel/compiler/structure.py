@@ -76,12 +76,12 @@ def _donated(leaves: list[Node], uses: list[int], wanted: set[Any]) -> list[int]
         references = sys.getrefcount(leaves[number]) - _UNHELD - uses[number]
         if references or (tuple(leaves[number].shape), leaves[number].dtype) not in wanted:
             continue
-        if _sole(leaves[number].value):
+        if sole(leaves[number].value):
             found.append(number)
     return found
 
 
-def _sole(array: np.ndarray) -> bool:
+def sole(array: np.ndarray) -> bool:
     """Whether only one node, and perhaps the pool that it came from, refers to an array."""
     if not (array.flags.owndata and array.flags.writeable):
         return False
@@ -99,7 +99,7 @@ def _plain(program: list[Node], leaves: list[Node]) -> bool:
 
 
 def _measure() -> tuple[int, int]:
-    """The references that `_donated` sees on a leaf that nobody holds, and `_sole` on its array."""
+    """The references that `_donated` sees on a leaf that nobody holds, and `sole` on its array."""
     leaves = [leaf(np.zeros(1), None)]  # type: ignore[arg-type]
     references = [sys.getrefcount(leaves[number]) for number in range(1)]
     counts: list[int] = []

@@ -1,7 +1,21 @@
 """The graph: nodes, recording, flushing."""
 
 from fakel.graph.node import COPY, OUTPUT, VALUE, VIEW, WRITE, Node, Operator, leaf, strided
-from fakel.graph.record import AtOnce, begin_backward, computed, flush, record, use_executor
+from fakel.graph.record import (
+    AtOnce,
+    add_call,
+    begin_backward,
+    computed,
+    current_run,
+    flush,
+    flush_if_much,
+    may_capture,
+    record,
+    recorded_since,
+    use_executor,
+    watching,
+)
+from fakel.graph.run import Call, Run
 
 __all__ = [
     "AtOnce",
@@ -10,13 +24,21 @@ __all__ = [
     "VALUE",
     "VIEW",
     "WRITE",
+    "Call",
     "Node",
     "Operator",
+    "Run",
+    "add_call",
     "begin_backward",
     "computed",
+    "current_run",
     "flush",
+    "flush_if_much",
     "leaf",
+    "may_capture",
     "record",
+    "recorded_since",
     "strided",
     "use_executor",
+    "watching",
 ]

@@ -33,9 +33,21 @@ class Node:
     ``shape`` and ``dtype`` are tuples of shapes and dtypes for a node with several outputs; its
     outputs are picked by ``OUTPUT`` nodes. ``uses`` and ``held`` are filled in by a flush: how many
     nodes of the program read this one, and whether somebody outside the program still refers to it.
+    ``run`` and ``number`` say where a run of recalled calls (see ``run.py``) lists this node.
     """
 
-    __slots__ = ("dtype", "held", "inputs", "operator", "parameters", "shape", "uses", "value")
+    __slots__ = (
+        "dtype",
+        "held",
+        "inputs",
+        "number",
+        "operator",
+        "parameters",
+        "run",
+        "shape",
+        "uses",
+        "value",
+    )
 
     def __init__(
         self,
@@ -54,6 +66,8 @@ class Node:
         self.value = value
         self.uses = 0
         self.held = True
+        self.run: Any = None
+        self.number: int
 
     def __repr__(self) -> str:
         state = "pending" if self.value is None else "computed"

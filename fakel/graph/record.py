@@ -15,6 +15,7 @@ import threading
 from typing import Any, Protocol
 
 from fakel.graph.node import FAILED, Node, Operator
+from fakel.graph.run import Call, Run, Variant, expand
 from fakel.interpreter import Interpreter
 from fakel.runtime import trace
 
@@ -33,12 +34,18 @@ class Executor(Protocol):
 
     def run(self, program: list[Node]) -> None: ...
 
+    def native(self, program: list[Node]) -> tuple[Any, list[Node]] | None:
+        """The compiled program for these nodes, and its leaves; None where there is none."""
+        ...
+
 
 class _Recorder:
-    """The nodes recorded since the last flush, shared by all threads."""
+    """The nodes and calls recorded since the last flush, shared by all threads."""
 
     def __init__(self) -> None:
-        self.pending: list[Node] = []
+        self.pending: list[Node | Call] = []
+        self.run = Run()
+        self.owner = threading.get_ident()
         self.bytes = 0
         self.backward_pending = False
         self.lock = threading.RLock()
@@ -46,7 +53,14 @@ class _Recorder:
         self.at_once = 0
 
 
+class _Watching:
+    """``capture`` notes the effects of the call that is being captured, if any."""
+
+    capture: Any = None
+
+
 _recorder = _Recorder()
+watching = _Watching()
 
 
 def _after_fork() -> None:
@@ -70,10 +84,11 @@ def record(
         Interpreter().run([node])
         return node
     recorder.pending.append(node)
+    if watching.capture is not None and threading.get_ident() != recorder.owner:
+        watching.capture.spoil("another thread records")
     if type(dtype) is not tuple:
         recorder.bytes += math.prod(shape) * dtype.itemsize
-    if len(recorder.pending) > PENDING_NODES or recorder.bytes > PENDING_BYTES:
-        flush()
+    flush_if_much()
     return node
 
 
@@ -102,6 +117,46 @@ def _computes_at_once(node: Node) -> bool:
     )
 
 
+def add_call(call: Call, size: int) -> None:
+    """Records a call whose effect is known, once the run has moved on to the state it leads to.
+
+    Whoever calls this makes what refers to the exposed nodes, and calls `flush_if_much` then.
+
+    Args:
+        call: its slots hold the nodes that it reads; those that it exposes are appended.
+        size: bytes of what it computes.
+    """
+    recorder = _recorder
+    recorder.run.add(call)
+    recorder.pending.append(call)
+    recorder.bytes += size
+
+
+def flush_if_much() -> None:
+    """Flushes when so much is recorded that it would not stay bounded."""
+    if len(_recorder.pending) > PENDING_NODES or _recorder.bytes > PENDING_BYTES:
+        flush()
+
+
+def may_capture() -> bool:
+    """Whether calls of this thread may be captured and recalled: one thread's only are."""
+    recorder = _recorder
+    if watching.capture is not None or recorder.at_once:
+        return False
+    return threading.get_ident() == recorder.owner
+
+
+def recorded_since(count: int | None = None) -> Any:
+    """How much is recorded; given an earlier answer, what was recorded since."""
+    pending = _recorder.pending
+    return len(pending) if count is None else pending[count:]
+
+
+def current_run() -> Run:
+    """The run of recalled calls since the last flush."""
+    return _recorder.run
+
+
 def use_executor(executor: Executor) -> Executor:
     """Sets what runs programs from now on; returns what did before."""
     before, _recorder.executor = _recorder.executor, executor
@@ -112,6 +167,8 @@ def begin_backward() -> None:
     """Flushes when an earlier backward is still pending: loops that update by hand then flush once
     an iteration, always at the same place.
     """
+    if watching.capture is not None:
+        return  # whoever captures a backward pass has begun it
     if _recorder.backward_pending:
         flush()
     _recorder.backward_pending = True
@@ -123,13 +180,36 @@ def flush() -> None:
     if not recorder.pending:
         return
     with recorder.lock:
-        nodes, recorder.pending = recorder.pending, []
+        pending, recorder.pending = recorder.pending, []
+        run, recorder.run = recorder.run, Run()
         recorder.bytes = 0
         recorder.backward_pending = False
+        if watching.capture is not None:
+            watching.capture.spoil("values were computed")
+        if sys.getrefcount(run) == _ALONE:
+            # nobody can go backward through this run any more
+            for call in run.calls:
+                call.saved = ()
+        key = None
+        if run.state is not None and len(run.calls) == len(pending):
+            key = run.held()
+            variant = run.state.variants.get(key)
+            if variant is not None and variant.execute(run):
+                run.forget()
+                return
+        nodes = _expanded(pending)
+        del pending
+        # by identity: references would count as somebody's
+        met = [id(node) for node in run.nodes], [id(leaf) for leaf in run.leaves]
+        run.forget()
         program = _living(nodes)
         del nodes
         if not program:
             return
+        if key is not None and run.state is not None:
+            found = recorder.executor.native(program)
+            if found is not None:
+                run.state.variants[key] = Variant(*found, program, *met)
         try:
             with trace.span("flush", "flush"):
                 recorder.executor.run(program)
@@ -139,6 +219,16 @@ def flush() -> None:
         finally:
             # what an interruption left undone stays recorded
             recorder.pending[:0] = program
+
+
+def _expanded(pending: list[Node | Call]) -> list[Node]:
+    nodes: list[Node] = []
+    for each in pending:
+        if type(each) is Call:
+            nodes += expand(each)
+        else:
+            nodes.append(each)  # type: ignore[arg-type]
+    return nodes
 
 
 def _living(nodes: list[Node]) -> list[Node]:
@@ -176,6 +266,8 @@ def _fail(program: list[Node], error: Exception) -> None:
 
 def computed(node: Node) -> Any:
     """The node's array; flushes when it is pending, raises what its computation raised."""
+    if watching.capture is not None:
+        watching.capture.spoil("a value was looked at")
     if node.value is None:
         if node.operator is not FAILED:
             flush()
@@ -194,3 +286,12 @@ def _measure_unheld() -> int:
 
 
 _UNHELD = _measure_unheld()
+
+
+def _measure_alone() -> int:
+    """The references that ``flush`` sees on a run that nobody else refers to."""
+    run = Run()
+    return sys.getrefcount(run)
+
+
+_ALONE = _measure_alone()

@@ -92,7 +92,7 @@ def _scaled_sum(input, other, alpha):
     return _add_scaled(input, other, alpha, shape=shape)
 
 
-@operator(inplace=True)
+@operator(inplace=True, numbers=True)
 def add(input, other, *, alpha=1):
     """input + alpha * other; operands broadcast, either may be a Python number."""
     if isinstance(alpha, Tensor) or alpha != 1:
@@ -102,7 +102,7 @@ def add(input, other, *, alpha=1):
     return _record(_add, "add", input, other)
 
 
-@operator(inplace=True, aliases=("subtract",))
+@operator(inplace=True, aliases=("subtract",), numbers=True)
 def sub(input, other, *, alpha=1):
     """input - alpha * other; operands broadcast, either may be a Python number.
 
@@ -149,7 +149,7 @@ gradient(
 )
 
 
-@operator(inplace=True, aliases=("multiply",))
+@operator(inplace=True, aliases=("multiply",), numbers=True)
 def mul(input, other):
     """input * other; operands broadcast, either may be a Python number."""
     if isinstance(other, (int, float)) and is_half(input):
@@ -207,7 +207,7 @@ def _rounded_quotient(node, input, other):
     return node(first, second, shape=broadcast_shapes(first._shape, second._shape))
 
 
-@operator(inplace=True, aliases=("divide",))
+@operator(inplace=True, aliases=("divide",), numbers=True)
 def div(input, other, *, rounding_mode=None):
     """input / other; integers give floating-point quotients unless they are rounded.
 
@@ -229,7 +229,7 @@ def div(input, other, *, rounding_mode=None):
     )
 
 
-@operator(inplace=True)
+@operator(inplace=True, numbers=True)
 def true_divide(input, other):
     """input / other without rounding."""
     return _record(_div, "div", input, other, floating=True)

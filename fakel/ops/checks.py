@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from fakel.graph import watching
 from fakel.tensor import Tensor
 from fakel.tensor.promotion import category
 
@@ -22,10 +24,22 @@ def refuse(kernel: str, dtype: Any, *categories: int) -> None:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.letter}'")
 
 
-def known(tensor: Tensor) -> np.ndarray | None:
-    """The values where they are known without computing anything, so that a wrong index raises at
-    the user's own line; None where they are pending, and the meaning has to check."""
-    return None if tensor._storage.node.value is None else tensor._array()
+def check_known(tensor: Tensor, check: Callable[[np.ndarray], None]) -> None:
+    """Checks values where they are known without computing anything, so that a wrong index raises
+    at the user's own line. Where they are pending, the meaning has to check.
+
+    Args:
+        check: raises for wrong values; all else that it depends on are shapes and numbers.
+    """
+    if tensor._storage.node.value is None:
+        return
+    capture, watching.capture = watching.capture, None
+    try:
+        check(tensor._array())
+    finally:
+        watching.capture = capture
+    if capture is not None:
+        capture.check(tensor, check)
 
 
 def check_tensor(name: str, argument: str, position: int, value: Any) -> Tensor:

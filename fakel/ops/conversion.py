@@ -54,7 +54,7 @@ def clone(input: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Te
     return _copy(input)  # type: ignore[no-any-return]
 
 
-@method
+@method(recall=True)
 def contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) -> Tensor:
     """The tensor itself when its elements follow each other in memory, else a copy that does.
 
@@ -70,7 +70,7 @@ def is_contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format)
     return self._strides is None or is_contiguous_geometry(self._shape, self._strides)
 
 
-@method
+@method(recall=True)
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The tensor in another dtype: ``to(dtype)``, ``to(device)``, ``to(device, dtype)``,
     ``to(other)``.
@@ -181,7 +181,7 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor
     return self
 
 
-@method
+@method(recall=True)
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Writes the values of ``src`` (broadcast, converted to this dtype) into this tensor."""
     check_writable(self)
@@ -241,6 +241,7 @@ def resize_(self: Tensor, *shape: Any, memory_format: MemoryFormat = contiguous_
         storage.version += 1
     self._shape = wanted
     self._strides = None
+    self._stamp = None
     return self
 
 

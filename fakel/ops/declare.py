@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fakel.graph import leaf
+from fakel.graph import leaf, watching
 from fakel.interpreter import narrow
 from fakel.ops.inplace import write_in_place, write_out
 from fakel.ops.primitive import Primitive, Rule, gradient, not_differentiable, primitive
+from fakel.recall.calls import recalled
 from fakel.tensor import Tensor, dtypes, get_default_dtype, result_type
 from fakel.tensor.promotion import number_dtype
 
@@ -38,6 +39,7 @@ def operator(
     out: bool = True,
     namespace: str | None = "",
     aliases: Sequence[str] = (),
+    numbers: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares a public operator.
 
@@ -48,18 +50,20 @@ def operator(
         namespace: where it is exported: "" for torch, "nn.functional", "special", "linalg", "fft";
             None for nowhere (method only).
         aliases: other names of the same.
+        numbers: Python floats are operands at run time: no decision depends on their value, unless
+            it is 0, 1, -1 or 2.
     """
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         names = (function.__name__, *aliases)
-        public = _with_out(function) if out else function
+        public = recalled(_with_out(function) if out else function, numbers)
         if namespace is not None:
             _export(names, public, namespace)
         for name in names:
             if method:
                 setattr(Tensor, name, public)
             if inplace:
-                setattr(Tensor, name + "_", _in_place_form(function, name))
+                setattr(Tensor, name + "_", recalled(_in_place_form(function, name), numbers))
                 IN_PLACE.add(name)
         return public
 
@@ -78,13 +82,24 @@ def function(
     return declare if declared is None else declare(declared)
 
 
-def method(declared: Callable[..., Any] | None = None, *, aliases: Sequence[str] = ()) -> Any:
-    """Declares a tensor method that is no function of torch."""
+def method(
+    declared: Callable[..., Any] | None = None,
+    *,
+    aliases: Sequence[str] = (),
+    recall: bool = False,
+) -> Any:
+    """Declares a tensor method that is no function of torch.
+
+    Args:
+        aliases: other names of the same.
+        recall: it is worth recalling: it records, or makes a view.
+    """
 
     def declare(declared: Callable[..., Any]) -> Callable[..., Any]:
+        public = recalled(declared) if recall else declared
         for name in (declared.__name__, *aliases):
-            setattr(Tensor, name, declared)
-        return declared
+            setattr(Tensor, name, public)
+        return public
 
     return declare if declared is None else declare(declared)
 
@@ -228,9 +243,9 @@ def binary(
     _describe(
         declared, name, documentation or f"{name} of each pair of elements; operands broadcast."
     )
-    public = operator(method=method, inplace=inplace, aliases=aliases, namespace=namespace)(
-        declared
-    )
+    public = operator(
+        method=method, inplace=inplace, aliases=aliases, namespace=namespace, numbers=True
+    )(declared)
     public.primitive = node  # type: ignore[attr-defined]
     return public
 
@@ -300,8 +315,15 @@ def as_tensor(value: Any, like: Any) -> Tensor:
 def scalar(number: Any, kind: Any) -> Tensor:
     """A Python number as a zero-dimensional leaf: a run-time argument of the program."""
     # zero is left out because equal keys must mean equal arrays, and -0.0 == 0.0
+    node = leaf(_array_of_number(number, kind), kind)
+    if watching.capture is not None:
+        watching.capture.number(number, node, _array_of_number)
+    return Tensor._from_node(node)
+
+
+def _array_of_number(number: Any, kind: Any) -> np.ndarray:
     make = _known_number_array if type(number) is float and number else _number_array
-    return Tensor._from_node(leaf(make(number, kind), kind))
+    return make(number, kind)
 
 
 def _number_array(number: Any, kind: Any) -> np.ndarray:

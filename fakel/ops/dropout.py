@@ -10,8 +10,7 @@ import warnings
 
 from fakel.ops.activation import in_place_or_not
 from fakel.ops.declare import operator
-from fakel.ops.random import bernoulli_mask
-from fakel.tensor import Tensor
+from fakel.ops.random import bernoulli_mask, drawn
 
 # The negative saturation value of SELU, which alpha dropout puts in place of what it drops.
 ALPHA = 1.7580993408473766
@@ -33,7 +32,8 @@ def _drop(input, p, training, inplace, *, features, alpha):
         if input.ndim < 2:
             raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
         shape, strides = (*shape[:2], *[1] * (input.ndim - 2)), None
-    kept = Tensor._from_array(bernoulli_mask(shape, 1 - p, input.dtype, strides), input.dtype)
+    kind = input.dtype
+    kept = drawn(lambda: bernoulli_mask(shape, 1 - p, kind, strides), kind)
     if not alpha:
         noise = kept / (1 - p)
         return in_place_or_not(lambda x: x * noise, input, inplace)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd import no_grad
-from fakel.ops.checks import known
+from fakel.ops.checks import check_known
 from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, not_differentiable, operator, primitive
 from fakel.tensor import dtypes
@@ -117,9 +117,8 @@ def embedding(
         raise RuntimeError("'weight' must be 2-D")
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
-    values = known(input)
-    if values is not None:
-        _checked(values, weight.shape[0])
+    rows = weight.shape[0]
+    check_known(input, lambda values: _checked(values, rows))
     return _look_up(weight, input, padding_idx, scale_grad_by_freq)
 
 
@@ -239,9 +238,8 @@ def embedding_bag(
             f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
     rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
-    values = known(offsets)
-    if values is not None:
-        _check_offsets(values, input.shape[0])
+    looked_up = input.shape[0]
+    check_known(offsets, lambda values: _check_offsets(values, looked_up))
     count = offsets.shape[0] - int(include_last_offset)
     bags = _bag_of_each(
         offsets[:count], count=input.shape[0], shape=(input.shape[0],), dtype=dtypes.int64
@@ -296,9 +294,7 @@ def one_hot(tensor, num_classes=-1):
         num_classes = int(tensor.max().item()) + 1
     elif num_classes <= 0 and tensor.numel() == 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
-    values = known(tensor)
-    if values is not None:
-        _check_one_hot(values, num_classes)
+    check_known(tensor, lambda values: _check_one_hot(values, num_classes))
     return _one_hot(
         tensor, classes=int(num_classes), shape=(*tensor.shape, max(int(num_classes), 0))
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.ops.checks import check_known
 from fakel.ops.conversion import cast
 from fakel.ops.declare import broadcast_shapes, gradient, method, operator, primitive, scalar
 from fakel.ops.inplace import write_in_place
@@ -105,9 +106,12 @@ def index_with(input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]
 def _check_known(input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]) -> None:
     """Checks indices that are computed already, so that mistakes raise at the user's line."""
     for position, (tensor, dim) in enumerate(zip(indices, dims, strict=True)):
-        array = tensor._storage.node.value
-        if array is not None:
-            check_range(array, input._shape[dim], position)
+        check_known(
+            tensor,
+            lambda array, size=input._shape[dim], position=position: check_range(
+                array, size, position
+            ),
+        )
 
 
 def _indexed_shape(
@@ -257,7 +261,7 @@ def _sliced(view: Tensor, dim: int, item: slice) -> Tensor:
     return slice_view(view, dim, start, stop, 1 if step is None else step)
 
 
-@method
+@method(recall=True)
 def __getitem__(self: Tensor, key: Any) -> Tensor:
     """The elements that ``key`` selects: a view for integers, slices, None and Ellipsis, a copy
     when index tensors or masks take part.

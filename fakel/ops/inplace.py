@@ -146,6 +146,7 @@ def store(tensor: Tensor, result: Tensor, title: str = "FillBackward0") -> None:
             history.move_results(result._storage, tensor._storage)
     tensor._grad_fn = history
     tensor._generation += 1
+    tensor._stamp = None
 
 
 class _Overwritten(Backward):

@@ -13,7 +13,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.activation import logsigmoid
-from fakel.ops.checks import known
+from fakel.ops.checks import check_known
 from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.softmax import log_softmax
@@ -204,9 +204,8 @@ def nll_loss(
     _check_target(input, target, weight)
     if target.dtype != dtypes.int64:
         target = target.to(dtypes.int64)
-    values = known(target)
-    if values is not None:
-        _check_classes(values, input.shape[1 if input.ndim > 1 else 0], ignore_index)
+    number = input.shape[1 if input.ndim > 1 else 0]
+    check_known(target, lambda values: _check_classes(values, number, ignore_index))
     shape = tuple(target.shape)
     if input.ndim == 1:
         logits, classes = input.reshape(1, -1, 1), target.reshape(1, 1)

@@ -359,7 +359,7 @@ def _mixture(node, value, *tensors):
     return node(*tensors, scalar(value, kind), shape=shape)
 
 
-@operator(inplace=True)
+@operator(inplace=True, numbers=True)
 def addcmul(input, tensor1, tensor2, *, value=1):
     """input + value * tensor1 * tensor2."""
     result = _mixture(_addcmul, value, input, tensor1, tensor2)
@@ -371,7 +371,7 @@ def addcmul(input, tensor1, tensor2, *, value=1):
     return input + (product if _is_one(value) else product * value)
 
 
-@operator(inplace=True)
+@operator(inplace=True, numbers=True)
 def addcdiv(input, tensor1, tensor2, *, value=1):
     """input + value * tensor1 / tensor2.
 

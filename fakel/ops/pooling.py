@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fakel.ops.checks import known
+from fakel.ops.checks import check_known
 from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.tensor import dtypes
@@ -396,9 +396,7 @@ def _unpool(count, input, indices, kernel_size, stride, padding, output_size):
     batched = input if has_batch else input.unsqueeze(0)
     positions = indices if has_batch else indices.unsqueeze(0)
     size = _unpooled_size(batched.shape[2:], kernel, stride, padding, output_size)
-    values = known(positions)
-    if values is not None:
-        _check_unpool_indices(values, size)
+    check_known(positions, lambda values: _check_unpool_indices(values, size))
     result = _max_unpool(batched, positions, size=size, shape=(*batched.shape[:2], *size))
     return result if has_batch else result.squeeze(0)
 

@@ -88,9 +88,7 @@ class Primitive:
             results = (Tensor._from_node(node),)
         if state.enabled:
             for tensor in tensors:
-                if tensor is not None and (
-                    tensor._requires_grad or tensor._backward_node() is not None
-                ):
+                if tensor is not None and (tensor._requires_grad or tensor._has_history()):
                     self._track(tensors, parameters, results)
                     break
         elif state.inference:
@@ -157,6 +155,8 @@ class Primitive:
 
 class PrimitiveBackward(Backward):
     """The backward node of a primitive: applies its rules to the inputs that need a gradient."""
+
+    repeatable = True
 
     def __init__(
         self, primitive: Primitive, tensors: tuple[Tensor | None, ...], parameters: dict[str, Any]

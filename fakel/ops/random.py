@@ -5,12 +5,13 @@ The streams are those of PyTorch on a CPU: see ``fakel/tensor/sampling.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fakel.autograd.modes import state
+from fakel.graph import leaf, watching
 from fakel.interpreter import narrow
 from fakel.ops.checks import check_tensor
 from fakel.ops.declare import function
@@ -395,6 +396,19 @@ def bernoulli_mask(
     count = int(np.prod(shape, dtype=np.int64))
     flat = narrow(sampling.bernoulli(default_generator, count, probability_of_one), dtype)
     return in_memory_order(flat, shape, strides)
+
+
+def drawn(draw: Callable[[], np.ndarray], dtype: dtype) -> Tensor:
+    """A tensor of random numbers that an operator draws for itself.
+
+    Args:
+        draw: draws them, in storage dtype; it depends on shapes and numbers alone.
+    """
+    draws = default_generator.draws
+    node = leaf(draw(), dtype)
+    if watching.capture is not None:
+        watching.capture.drew(node, draw, default_generator.draws - draws)
+    return Tensor._from_node(node)
 
 
 def negative_slopes(values: np.ndarray, lower: float, upper: float, dtype: dtype) -> np.ndarray:

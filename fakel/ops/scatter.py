@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fakel.ops.checks import known
+from fakel.ops.checks import check_known
 from fakel.ops.conversion import cast
 from fakel.ops.declare import (
     as_tensor,
@@ -31,9 +31,7 @@ def _out_of_bounds(name: str, index: np.ndarray, size: int, dim: int) -> None:
 
 
 def _check_now(index: Tensor, size: int, dim: int) -> None:
-    array = known(index)
-    if array is not None:
-        _out_of_bounds("", array, size, dim)
+    check_known(index, lambda array: _out_of_bounds("", array, size, dim))
 
 
 def _at(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fakel.autograd.modes import enable_grad, state
 from fakel.autograd.tape import Pullback, attach
+from fakel.graph import watching
 from fakel.tensor import Tensor
 
 
@@ -28,6 +29,8 @@ def make_view(
         replay: makes the same view of another tensor shaped like ``input``.
     """
     view = input._strided_alias(shape, strides, offset)
+    if watching.capture is not None:
+        watching.capture.viewed(view, input, replay)
     base = input._base
     if base is None:
         view._base = input
@@ -54,7 +57,7 @@ def _history_from_base(self: Tensor) -> tuple[Any, int]:
     assert self._base is not None and self._replay is not None
     with enable_grad():
         view = self._replay(self._base)
-    node = view._grad_fn
+    node = view._backward_node()
     node.__class__ = Pullback.titled("AsStridedBackward0")
     return node, view._output_index
 

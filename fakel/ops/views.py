@@ -85,7 +85,7 @@ def try_view(input: Tensor, shape: tuple[int, ...], title: str = "ViewBackward0"
     )
 
 
-@method
+@method(recall=True)
 def view(self: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape, without copying; or, given a dtype, the same bytes as
     elements of that dtype.
@@ -379,7 +379,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     )
 
 
-@method
+@method(recall=True)
 def expand(self: Tensor, *shape: Any, implicit: bool = False) -> Tensor:
     """Dimensions of size 1 shown as larger ones, and new ones in front, without copying.
 
@@ -516,6 +516,7 @@ def detach_(self: Tensor) -> Tensor:
     self._grad_fn = None
     self._requires_grad = False
     self._output_index = 0
+    self._stamp = None
     return self
 
 

@@ -38,13 +38,23 @@ class Generator:
         device: only the CPU.
     """
 
-    __slots__ = ("__weakref__", "_bits", "_fresh", "_next_normal", "_seed", "_seeder", "_words")
+    __slots__ = (
+        "__weakref__",
+        "_bits",
+        "_fresh",
+        "_next_normal",
+        "_seed",
+        "_seeder",
+        "_words",
+        "draws",
+    )
 
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
         self._bits = np.random.MT19937(0)
         self._words = np.random.Generator(self._bits)
         self._seeder = np.random.RandomState(self._bits)
+        self.draws = 0  # how often something was drawn
         self._restart(DEFAULT_SEED)
 
     def _restart(self, seed: int) -> None:
@@ -167,6 +177,7 @@ class Generator:
     def draw32(self, count: int) -> np.ndarray:
         """The next draws of 32 bits, as unsigned integers of 32 or 64 bits."""
         self._fresh = self._fresh and count == 0
+        self.draws += 1
         if count <= _FEW:
             return self._bits.random_raw(count)
         return self._words.integers(0, 0xFFFFFFFF, count, np.uint32, endpoint=True)
@@ -174,6 +185,7 @@ class Generator:
     def draw64(self, count: int) -> np.ndarray:
         """The next draws of 64 bits: two of 32 each, the high half first."""
         self._fresh = self._fresh and count == 0
+        self.draws += 1
         if count <= _FEW:
             halves = self._bits.random_raw(2 * count)
             return (halves[0::2] << np.uint64(32)) | halves[1::2]
@@ -181,6 +193,7 @@ class Generator:
 
     def uniform(self) -> float:
         """One number from [0, 1) with 53 random bits."""
+        self.draws += 1
         self._fresh = False
         raw = self._bits.random_raw
         high: int = raw()
@@ -189,6 +202,7 @@ class Generator:
     def take_next_normal(self) -> float | None:
         """The normal number that the last pair left over, which is thereby used up."""
         kept, self._next_normal = self._next_normal, None
+        self.draws += 1
         return kept
 
     def keep_next_normal(self, value: float) -> None:

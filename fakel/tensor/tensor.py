@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fakel.graph import VIEW, WRITE, Node, computed, leaf, record, strided
+from fakel.graph import VIEW, WRITE, Node, computed, leaf, record, strided, watching
 from fakel.interpreter import narrow, widen
 from fakel.tensor import dtypes
 from fakel.tensor.device import CPU, device
@@ -57,6 +57,8 @@ class Tensor:
     _generation = 0  # counts the in-place operations on a base; on a view, those it has seen
     _hooks: Any = None
     _retains_grad = False
+    # says what recalling knows of the geometry and history; None once one of them was changed
+    _stamp: Any = None
 
     is_cuda = is_sparse = is_quantized = is_meta = is_mps = is_mkldnn = is_xpu = is_nested = False
     is_sparse_csr = is_vulkan = is_ipu = is_xla = is_maia = is_mtia = False
@@ -171,6 +173,7 @@ class Tensor:
 
     def _take(self, other: Tensor) -> None:
         """Makes this tensor show the other's storage, as ``self.data = other`` does."""
+        self._stamp = None
         self._storage = other._storage
         self._shape = other._shape
         self._strides = other._strides
@@ -208,6 +211,8 @@ class Tensor:
     def _assign(self, node: Node) -> None:
         """Writes a node of this tensor's shape and dtype into the storage."""
         storage = self._storage
+        if watching.capture is not None:
+            watching.capture.wrote(self)
         if self._strides is None and self._shape.numel() == storage.length:
             storage.replace(node)
             storage.version += self._counts_writes
@@ -329,7 +334,7 @@ class Tensor:
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are computed for this tensor."""
-        return self._requires_grad or self._backward_node() is not None
+        return self._requires_grad or self._has_history()
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -345,6 +350,14 @@ class Tensor:
         if value and not (self.dtype.is_floating_point or self.dtype.is_complex):
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         self._requires_grad = bool(value)
+        self._stamp = None
+
+    def _has_history(self) -> bool:
+        """Whether a backward node made this tensor, without asking for the node."""
+        base = self._base
+        if base is not None and base._generation != self._generation:
+            return self._backward_node() is not None
+        return self._grad_fn is not None
 
     def _backward_node(self) -> Any:
         """The backward node, brought up to date when this is a view of a base changed in place."""
@@ -353,7 +366,10 @@ class Tensor:
             self._generation = base._generation
             if base.requires_grad:
                 self._grad_fn, self._output_index = self._history_from_base()  # type: ignore[attr-defined]
-        return self._grad_fn
+        history = self._grad_fn
+        if history is not None and history.deferred:
+            history = self._grad_fn = history.resolve()
+        return history
 
     @property
     def grad_fn(self) -> Any:
@@ -363,7 +379,7 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Whether gradients accumulate in this tensor: no recorded operation made it."""
-        return self._backward_node() is None
+        return not self._has_history()
 
     @property
     def output_nr(self) -> int:

@@ -1,0 +1,58 @@
+"""Running a program again on a run of calls that led to it before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fakel.compiler.structure import sole
+from fakel.graph import VIEW, Node, Run
+
+
+class Replay:
+    """A compiled program, and where a run has the nodes and leaves that it needs.
+
+    Args:
+        native: the compiled program.
+        program: the nodes that it was compiled for.
+        leaves: their leaves, as the program numbers them.
+        donated: the leaves whose arrays may be overwritten.
+    """
+
+    def __init__(
+        self, native: Any, program: list[Node], leaves: list[Node], donated: tuple[int, ...]
+    ) -> None:
+        self.native = native
+        self.donated = donated
+        # until `place` says where they are
+        self.positions = {id(node): place for place, node in enumerate(program) if node.held}
+        self.identities = [id(leaf) for leaf in leaves]
+        self.outputs: list[tuple[int, int]] = []
+        self.leaves: list[int] = []
+
+    def place(self, nodes: list[int], leaves: list[int]) -> Replay:
+        """Finds the program's nodes among those of the run, which are given by identity."""
+        self.outputs = [
+            (self.positions[node], number)
+            for number, node in enumerate(nodes)
+            if node in self.positions
+        ]
+        numbers = {leaf: number for number, leaf in enumerate(leaves)}
+        self.leaves = [numbers[leaf] for leaf in self.identities]
+        self.positions, self.identities = {}, []
+        return self
+
+    def execute(self, run: Run) -> bool:
+        """Computes the held nodes of a run; False when that takes another program."""
+        all_leaves, nodes = run.leaves, run.nodes
+        leaves = [all_leaves[number] for number in self.leaves]
+        for leaf in leaves:
+            if leaf.operator is VIEW:
+                return False  # may not be contiguous
+        for number in self.donated:
+            if not sole(leaves[number].value):
+                return False
+        try:
+            self.native.run({place: nodes[number] for place, number in self.outputs}, leaves)
+        except Exception:
+            return False  # who runs the nodes one by one finds out which of them failed
+        return True

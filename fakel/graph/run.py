@@ -1,0 +1,286 @@
+"""What was recorded since the last flush by recalling: calls whose effect was known beforehand.
+
+A *template* is what one call recorded when it was captured: nodes with inputs by position. A *call*
+is one use of it. Only the nodes that somebody may refer to are made at once, without inputs; the
+others come into being when the run is *expanded*, which a run that was met before never needs.
+
+The calls of a run lead from one *state* to the next. A state therefore says all that was recorded,
+with which wiring, and the programs that were compiled for it are kept there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fakel.graph.node import Node
+
+# what is recorded: operator, positions of the inputs, parameters, shape, dtype
+Recipe = tuple[Any, tuple[int | None, ...], dict[str, Any], Any, Any]
+
+
+class Template(Protocol):
+    """What a call records. Positions count the ``sources``, then the nodes in order.
+
+    ``exposed`` are the positions of the nodes that somebody may refer to, ``outside`` what is known
+    of them: operator, parameters, shape, dtype.
+    """
+
+    recipes: Sequence[Recipe]
+    exposed: Sequence[int]
+    outside: Sequence[tuple[Any, dict[str, Any], Any, Any]]
+    sources: int
+
+
+def outside(
+    recipes: Sequence[Recipe], exposed: Sequence[int]
+) -> tuple[tuple[Any, dict[str, Any], Any, Any], ...]:
+    """What is known of exposed nodes before they have inputs."""
+    return tuple((recipes[p][0], *recipes[p][2:]) for p in exposed)
+
+
+class State:
+    """What a run has recorded so far; ``next`` leads on from here.
+
+    ``expected`` is the call that followed last time, ``stamps`` mark the tensors that the call
+    which led here has made.
+    """
+
+    __slots__ = ("expected", "misses", "next", "references", "stamps", "variants")
+
+    def __init__(self) -> None:
+        self.next: dict[Any, State] = {}
+        self.expected: Any = None
+        self.misses = 0
+        self.stamps: tuple[Any, ...] = ()
+        # references that the run itself holds to each of its nodes and leaves
+        self.references: tuple[list[int], list[int]] | None = None
+        # which nodes and leaves are held by others -> the program that computes the held nodes
+        self.variants: dict[Any, Any] = {}
+
+
+class Call:
+    """One use of a template: the nodes it reads, then those it exposes."""
+
+    __slots__ = ("edges", "freed", "saved", "slots", "template", "versions")
+
+    def __init__(self, template: Any, slots: list[Any]) -> None:
+        self.template = template
+        self.slots: list[Any] | None = slots
+        self.edges: Any = ()
+        self.saved: Any = ()
+        self.versions: Any = ()
+        self.freed = False  # whether backward has gone through
+
+
+_MOST_STATES = 20_000
+
+
+class _States:
+    """All states, forgotten together when there are too many."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = State()
+
+    def make(self) -> State:
+        self.count += 1
+        return State()
+
+    def bound(self) -> None:
+        if self.count > _MOST_STATES:
+            self.count, self.first = 0, State()
+
+
+_states = _States()
+
+
+class Run:
+    """The calls since the last flush, and the nodes and leaves that they have met.
+
+    ``state`` is None once something was recorded that no state can say.
+    """
+
+    __slots__ = (
+        "backwards",
+        "calls",
+        "elsewhere",
+        "leaves",
+        "nodes",
+        "numbers",
+        "parameters",
+        "state",
+        "token",
+    )
+
+    def __init__(self) -> None:
+        _states.bound()
+        self.token = object()  # marks the nodes that are numbered in this run
+        self.calls: list[Call] = []
+        self.nodes: list[Node] = []
+        self.leaves: list[Node] = []
+        self.state: State | None = _states.first
+        self.parameters: list[Any] = []  # tensors that gradients accumulate in
+        self.numbers: dict[int, int] = {}  # their numbers, by identity
+        self.elsewhere = False  # whether gradients go on to what this run did not record
+        self.backwards: list[Any] | None = None  # the tape, once somebody asked for it
+
+    def bind(self, leaf: Node) -> None:
+        """Numbers a leaf that this run has not met."""
+        self.leaves.append(leaf)
+        leaf.run = self.token
+        leaf.number = -len(self.leaves)
+
+    def unbind(self, count: int) -> None:
+        """Forgets the leaves beyond the first so many."""
+        for leaf in self.leaves[count:]:
+            leaf.run = None
+        del self.leaves[count:]
+
+    def lead(self, call: Call, extra: tuple[Any, ...]) -> None:
+        """Moves on to the state that a call leads to; its slots hold the sources.
+
+        Args:
+            call: the call that is about to be added.
+            extra: what else the state must tell apart.
+        """
+        state = self.state
+        if state is None:
+            return
+        token = self.token
+        numbers: list[int | None] = []
+        for node in call.slots or ():
+            if node is None:
+                numbers.append(None)
+            elif node.run is token:
+                numbers.append(node.number)
+            elif node.value is None:
+                # pending, but recorded without a template
+                self.state = None
+                return
+            else:
+                self.bind(node)
+                numbers.append(node.number)
+        key = (call.template, tuple(numbers), extra)
+        following = state.next.get(key)
+        if following is None:
+            following = state.next[key] = _states.make()
+        self.state = following
+
+    def add(self, call: Call) -> None:
+        """Notes a call: makes the nodes that it exposes, and appends them to its slots."""
+        slots: Any = call.slots
+        token, nodes = self.token, self.nodes
+        for operator, parameters, shape, dtype in call.template.outside:
+            node = Node(operator, (), parameters, shape, dtype)
+            node.run = token
+            node.number = len(nodes)
+            nodes.append(node)
+            slots.append(node)
+        self.calls.append(call)
+
+    def references(self) -> tuple[list[int], list[int]]:
+        """The references that this run holds to its nodes and leaves, and that looking adds."""
+        state = self.state
+        assert state is not None
+        known = state.references
+        if known is None:
+            counts: dict[int, int] = {}
+            for call in self.calls:
+                for node in call.slots or ():
+                    if node is not None:
+                        counts[id(node)] = counts.get(id(node), 0) + 1
+            known = state.references = (
+                [counts.get(id(node), 0) + _LOOKING for node in self.nodes],
+                [counts.get(id(node), 0) + _LOOKING for node in self.leaves],
+            )
+        return known
+
+    def held(self) -> tuple[bool, ...]:
+        """For each node and leaf, whether somebody else refers to it."""
+        of_nodes, of_leaves = self.references()
+        count = sys.getrefcount
+        found = [count(node) > own for node, own in zip(self.nodes, of_nodes, strict=True)]
+        found += [count(node) > own for node, own in zip(self.leaves, of_leaves, strict=True)]
+        return tuple(found)
+
+    def forget(self) -> None:
+        """Lets go of the nodes; the tape stays as long as somebody refers to this run."""
+        for call in self.calls:
+            call.slots = None
+        self.nodes = []
+        self.leaves = []
+
+
+class Variant:
+    """A compiled program for a state, and how it finds a run's nodes and leaves.
+
+    Args:
+        native: the compiled program.
+        leaves: the leaves as the program numbers them.
+        program: the nodes that were compiled.
+        met: the identities of the run's nodes.
+        met_leaves: the identities of the run's leaves.
+    """
+
+    __slots__ = ("leaves", "native", "outputs", "places")
+
+    def __init__(
+        self,
+        native: Any,
+        leaves: list[Node],
+        program: list[Node],
+        met: list[int],
+        met_leaves: list[int],
+    ) -> None:
+        positions = {id(node): position for position, node in enumerate(program) if node.held}
+        found = [(n, positions[i]) for n, i in enumerate(met) if i in positions]
+        numbers = {i: number for number, i in enumerate(met_leaves)}
+        self.native = native
+        self.leaves = [numbers[id(leaf)] for leaf in leaves]
+        self.outputs = [number for number, _ in found]
+        self.places = [position for _, position in found]
+
+    def execute(self, run: Run) -> bool:
+        """Runs the program on a run. False when it failed, with nothing written."""
+        nodes, leaves = run.nodes, run.leaves
+        try:
+            self.native.execute(
+                [leaves[number] for number in self.leaves],
+                dict(zip(self.places, [nodes[number] for number in self.outputs], strict=True)),
+            )
+        except Exception:
+            return False  # who runs the nodes one by one finds out which of them failed
+        return True
+
+
+def expand(call: Call) -> list[Node]:
+    """All nodes of a call, in order, with their inputs."""
+    template, slots = call.template, call.slots
+    assert slots is not None
+    count = template.sources
+    exposed = dict(zip(template.exposed, slots[count:], strict=True))
+    made: list[Node] = []
+    for position, (operator, picks, parameters, shape, dtype) in enumerate(template.recipes):
+        inputs = tuple(
+            [None if i is None else slots[i] if i < count else made[i - count] for i in picks]
+        )
+        node = exposed.get(position)
+        if node is None:
+            node = Node(operator, inputs, parameters, shape, dtype)
+        else:
+            node.inputs = inputs
+        made.append(node)
+    return made
+
+
+def _measure_looking() -> int:
+    """The references to a node that `Run.held` sees when only the run's list holds it."""
+    run = Run()
+    run.nodes = [Node(None, (), {}, (), None)]  # type: ignore[arg-type]
+    count = sys.getrefcount
+    return [count(node) - own for node, own in zip(run.nodes, [0], strict=True)][0]
+
+
+_LOOKING = _measure_looking()

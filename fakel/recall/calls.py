@@ -1,0 +1,159 @@
+"""Which calls are recalled: the key of a call, and the templates that were captured so far.
+
+A call is carried out as it is at first sight, captured at the second, and recalled from then on.
+The key says all that decides what a call records: the function, the geometry and history of
+tensors, the values of everything else, the modes in force.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from fakel.autograd.anomaly import anomaly
+from fakel.autograd.modes import state as modes
+from fakel.autograd.tape import saved_tensor_hooks
+from fakel.graph import current_run, may_capture, recorded_since, watching
+from fakel.recall.capture import BY_VALUE, Capture, SpoiltError
+from fakel.recall.expect import Expectation
+from fakel.recall.keys import add_all_to_key
+from fakel.recall.template import Template, lead
+from fakel.tensor import Tensor, get_default_dtype
+from fakel.tensor.generator import default_generator
+
+_MOST_TEMPLATES = 20_000
+# how often what is expected in one state may turn out wrong before it stays as it is
+_MOST_MISSES = 16
+
+_SEEN, _PLAIN, _VALUES = "seen once", "never recalled", "the values of its numbers count"
+_templates: dict[Any, Any] = {}
+
+
+def recalled(function: Callable[..., Any], numbers: bool = False) -> Callable[..., Any]:
+    """The function, recalled where it was captured.
+
+    Args:
+        numbers: floats among the arguments are operands at run time; their values decide nothing.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if anomaly.enabled or saved_tensor_hooks or not may_capture():
+            return function(*args, **kwargs)
+        run = current_run()
+        before = run.state
+        if before is not None:
+            expected = before.expected
+            if expected is not None and expected.function is function:
+                met = expected.meet(run, args, kwargs)
+                if met is not None:
+                    arguments, floats, edges = met
+                    template = expected.template
+                    recalling = template.start(arguments, floats)
+                    if template.others:
+                        for leaf in recalling.slots[len(arguments) :]:  # type: ignore[index]
+                            if leaf.run is not run.token:
+                                run.bind(leaf)
+                    run.state = expected.following
+                    return template.finish(recalling, edges, arguments)
+        tensors: list[Tensor] = []
+        floats = [] if numbers else None  # type: ignore[assignment]
+        parts: list[Any] = [function, modes.enabled, modes.inference, get_default_dtype()]
+        if not add_all_to_key(args, parts, tensors, floats):
+            return function(*args, **kwargs)
+        if kwargs:
+            parts += kwargs
+            if not add_all_to_key(kwargs.values(), parts, tensors, floats):
+                return function(*args, **kwargs)
+        key = tuple(parts)
+        known = _templates.get(key)
+        if known is _VALUES:
+            key = (key, *floats)  # type: ignore[misc]
+            floats = []
+            known = _templates.get(key)
+        if type(known) is Template:
+            return _recall(known, function, args, kwargs, tensors, floats or [], numbers)
+        if known is None or known is _PLAIN or not tensors:
+            if known is None and tensors:
+                _remember(key, _SEEN)
+            return function(*args, **kwargs)
+        return _captured(key, function, args, kwargs, tensors, floats or [])
+
+    return call
+
+
+def _recall(
+    template: Template,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    tensors: list[Tensor],
+    floats: list[float],
+    numbers: bool,
+) -> Any:
+    """Does what the template says, and notes that this call is to be expected here."""
+    run = current_run()
+    before = run.state
+    edges: list[Any] = []
+    extra = lead(run, tensors, template.edges, edges)
+    recalling = template.start(tensors, floats)
+    expected = None
+    if before is not None and before.misses < _MOST_MISSES:
+        flat = sum(isinstance(value, Tensor) for value in (*args, *kwargs.values()))
+        if flat == len(tensors):
+            before.misses += 1
+            nodes = [t._storage.node for t in tensors]
+            met = [node.number if node.run is run.token else None for node in nodes]
+            first = [next(i for i, n in enumerate(nodes) if n is node) for node in nodes]
+            expected = Expectation(function, args, kwargs, template, numbers, met, first)
+            expected.extra = extra
+    run.lead(recalling, extra)
+    if expected is not None:
+        expected.following = run.state
+        before.expected = expected  # type: ignore[union-attr]
+    return template.finish(recalling, edges, tensors)
+
+
+def _remember(key: Any, value: Any) -> None:
+    if len(_templates) >= _MOST_TEMPLATES:
+        _templates.clear()
+    _templates[key] = value
+
+
+def _captured(
+    key: Any,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    tensors: list[Tensor],
+    floats: list[float],
+) -> Any:
+    capture = Capture(tensors, floats)
+    before = recorded_since()
+    draws = default_generator.draws
+    warn = warnings.warn
+
+    def noticed(*args: Any, stacklevel: int = 1, **kwargs: Any) -> None:
+        capture.spoil("it warns")
+        warn(*args, stacklevel=stacklevel + 1, **kwargs)
+
+    watching.capture = capture
+    warnings.warn = noticed  # type: ignore[assignment]
+    try:
+        result = function(*args, **kwargs)
+    except BaseException:
+        _remember(key, _PLAIN)
+        raise
+    finally:
+        watching.capture = None
+        warnings.warn = warn
+    if default_generator.draws != draws + capture.counted:
+        capture.spoil("it draws random numbers")
+    try:
+        template: Any = capture.template(result, recorded_since(before))
+    except SpoiltError as reason:
+        template = _VALUES if str(reason) is BY_VALUE else _PLAIN
+    _remember(key, template)
+    return result

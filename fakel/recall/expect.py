@@ -1,0 +1,151 @@
+"""What is expected to be called next: the call that followed when a run was in this state before.
+
+Programs mostly do what they did the last time. Then there is no need to work out the key of a call
+and the state that it leads to: it is enough to see that the arguments are the expected ones. A
+tensor's *stamp* tells that: results are stamped with the state that they were made in, other
+tensors with something of their own, and whatever changes a tensor's geometry or history takes the
+stamp away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fakel.autograd.modes import state as modes
+from fakel.graph import Run
+from fakel.recall.keys import add_to_key, is_operand
+from fakel.recall.template import Template, lead
+from fakel.tensor import Tensor, get_default_dtype
+
+# instead of the number of a node: a leaf that this run has not met, or only earlier in this call
+_NEW, _AGAIN = None, "again"
+
+Met = tuple[list[Tensor], list[float], list[Any]]
+
+
+class Expectation:
+    """A call as it was, and what it led to."""
+
+    __slots__ = (
+        "constants",
+        "extra",
+        "following",
+        "function",
+        "modes",
+        "names",
+        "numbers",
+        "template",
+        "tensors",
+        "width",
+    )
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        template: Template,
+        numbers: bool,
+        nodes: list[int | None],
+        first: list[int],
+    ) -> None:
+        """Notes a call.
+
+        Args:
+            nodes: for each tensor the number of its node, None for a leaf that is new to the run.
+            first: for each tensor the first one with the same node.
+        """
+        self.function = function
+        self.template = template
+        self.modes = modes.enabled, modes.inference, get_default_dtype()
+        self.names = tuple(kwargs)
+        values = (*args, *kwargs.values())
+        self.width = len(values)
+        self.tensors: list[tuple[int, Any, Any, Any]] = []
+        self.constants: list[tuple[int, Any, Any]] = []
+        self.numbers: list[int] = []
+        known = iter(nodes)
+        for position, value in enumerate(values):
+            if isinstance(value, Tensor):
+                if value._stamp is None:
+                    value._stamp = object()
+                number = next(known)
+                if number is None and first[len(self.tensors)] != len(self.tensors):
+                    number = _AGAIN
+                self.tensors.append((position, value._stamp, number, _geometry(value)))
+            elif numbers and is_operand(value):
+                self.numbers.append(position)
+            else:
+                self.constants.append((position, value, _parts(value)))
+        self.extra: tuple[Any, ...] = ()
+        self.following: Any = None
+
+    def meet(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Met | None:
+        """The tensors, the numbers and where gradients go on, if this is the expected call."""
+        if kwargs:
+            if tuple(kwargs) != self.names:
+                return None
+            args = (*args, *kwargs.values())
+        elif self.names:
+            return None
+        if len(args) != self.width:
+            return None
+        if (modes.enabled, modes.inference, get_default_dtype()) != self.modes:
+            return None
+        count = len(run.leaves)
+        met = self._meet(run, args)
+        if met is None:
+            run.unbind(count)
+        return met
+
+    def _meet(self, run: Run, args: tuple[Any, ...]) -> Met | None:
+        token = run.token
+        arguments = []
+        for position, stamp, number, geometry in self.tensors:
+            value = args[position]
+            if not isinstance(value, Tensor):
+                return None
+            storage = value._storage
+            node = storage.node
+            if storage.exposed is not None:
+                return None
+            if value._stamp is not stamp and _geometry(value) != geometry:
+                return None
+            base = value._base
+            if base is not None and base._generation != value._generation:
+                return None
+            if number is _NEW:
+                if node.run is token or node.value is None:
+                    return None
+                run.bind(node)
+            elif node.run is not token or (node.number != number and number is not _AGAIN):
+                return None
+            arguments.append(value)
+        for position, constant, parts in self.constants:
+            value = args[position]
+            if value is not constant and _parts(value) != parts:
+                return None
+        numbers = [args[position] for position in self.numbers]
+        for value in numbers:
+            if not is_operand(value):
+                return None
+        edges: list[Any] = []
+        if lead(run, arguments, self.template.edges, edges) != self.extra:
+            return None
+        return arguments, numbers, edges
+
+
+def _geometry(tensor: Tensor) -> Any:
+    parts: list[Any] = []
+    add_to_key(tensor, parts, [], None)
+    return parts
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """What tells a constant apart; None for what has no place in an expectation."""
+    parts: list[Any] = []
+    tensors: list[Tensor] = []
+    if not add_to_key(value, parts, tensors, None) or tensors:
+        return None
+    return parts
