@@ -12,10 +12,10 @@ import math
 import os
 import sys
 import threading
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from fakel.graph.node import FAILED, Node, Operator
-from fakel.graph.run import Call, Run, Variant, expand
+from fakel.graph.run import Call, Run, Variant, expand, forget_states
 from fakel.interpreter import Interpreter
 from fakel.runtime import trace
 
@@ -34,9 +34,14 @@ class Executor(Protocol):
 
     def run(self, program: list[Node]) -> None: ...
 
-    def native(self, program: list[Node]) -> tuple[Any, list[Node]] | None:
-        """The compiled program for these nodes, and its leaves; None where there is none."""
-        ...
+
+@runtime_checkable
+class Compiling(Executor, Protocol):
+    """An executor that keeps compiled programs. ``native`` gives the one for these nodes, and their
+    leaves as it numbers them; None where there is none.
+    """
+
+    def native(self, program: list[Node]) -> tuple[Any, list[Node]] | None: ...
 
 
 class _Recorder:
@@ -160,6 +165,8 @@ def current_run() -> Run:
 def use_executor(executor: Executor) -> Executor:
     """Sets what runs programs from now on; returns what did before."""
     before, _recorder.executor = _recorder.executor, executor
+    forget_states()  # they hold programs of the executor before
+    _recorder.run.state = None
     return before
 
 
@@ -206,7 +213,7 @@ def flush() -> None:
         del nodes
         if not program:
             return
-        if key is not None and run.state is not None:
+        if key is not None and run.state is not None and isinstance(recorder.executor, Compiling):
             found = recorder.executor.native(program)
             if found is not None:
                 run.state.variants[key] = Variant(*found, program, *met)

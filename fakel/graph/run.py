@@ -88,12 +88,16 @@ class _States:
         self.count += 1
         return State()
 
-    def bound(self) -> None:
-        if self.count > _MOST_STATES:
-            self.count, self.first = 0, State()
+    def forget(self) -> None:
+        self.count, self.first = 0, State()
 
 
 _states = _States()
+
+
+def forget_states() -> None:
+    """Forgets all that runs have led to, and the programs that are known for it."""
+    _states.forget()
 
 
 class Run:
@@ -115,7 +119,8 @@ class Run:
     )
 
     def __init__(self) -> None:
-        _states.bound()
+        if _states.count > _MOST_STATES:
+            _states.forget()
         self.token = object()  # marks the nodes that are numbered in this run
         self.calls: list[Call] = []
         self.nodes: list[Node] = []

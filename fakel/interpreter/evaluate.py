@@ -90,9 +90,6 @@ class Interpreter:
         finally:
             program.reverse()
 
-    def native(self, program: list[Any]) -> None:
-        """There is never a compiled program."""
-
     def _compute(self, node: Any) -> None:
         name = node.operator.name
         if name == "view":
