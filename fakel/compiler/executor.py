@@ -8,8 +8,8 @@ import warnings
 from collections import OrderedDict
 from typing import Any
 
-from fakel.compiler.structure import structure
 from fakel.compiler.replay import Replay
+from fakel.compiler.structure import structure
 from fakel.graph import Node
 from fakel.interpreter import Interpreter
 from fakel.runtime import trace

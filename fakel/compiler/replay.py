@@ -41,6 +41,10 @@ class Replay:
         self.positions, self.identities = {}, []
         return self
 
+    def done(self, run: Run) -> bool:
+        """Whether the held nodes of a run are computed."""
+        return all(run.nodes[number].value is not None for _, number in self.outputs)
+
     def execute(self, run: Run) -> bool:
         """Computes the held nodes of a run; False when that takes another program."""
         all_leaves, nodes = run.leaves, run.nodes

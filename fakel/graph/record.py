@@ -15,7 +15,7 @@ import threading
 from typing import Any, Protocol, runtime_checkable
 
 from fakel.graph.node import FAILED, Node, Operator
-from fakel.graph.run import Call, Run, Variant, expand, forget_states
+from fakel.graph.run import Call, Run, expand, forget_states
 from fakel.interpreter import Interpreter
 from fakel.runtime import trace
 
@@ -37,11 +37,11 @@ class Executor(Protocol):
 
 @runtime_checkable
 class Compiling(Executor, Protocol):
-    """An executor that keeps compiled programs. ``native`` gives the one for these nodes, and their
-    leaves as it numbers them; None where there is none.
+    """An executor that keeps compiled programs. ``native`` says how to run these nodes again,
+    None where it does not know (see ``compiler/replay.py``).
     """
 
-    def native(self, program: list[Node]) -> tuple[Any, list[Node]] | None: ...
+    def native(self, program: list[Node]) -> Any: ...
 
 
 class _Recorder:
@@ -200,9 +200,8 @@ def flush() -> None:
         key = None
         if run.state is not None and len(run.calls) == len(pending):
             key = run.held()
-            variant = run.state.variants.get(key)
-            if variant is not None and variant.execute(run):
-                run.forget()
+            replay = run.state.variants.get(key)
+            if replay is not None and _replayed(replay, run, pending):
                 return
         nodes = _expanded(pending)
         del pending
@@ -216,7 +215,7 @@ def flush() -> None:
         if key is not None and run.state is not None and isinstance(recorder.executor, Compiling):
             found = recorder.executor.native(program)
             if found is not None:
-                run.state.variants[key] = Variant(*found, program, *met)
+                run.state.variants[key] = found.place(*met)
         try:
             with trace.span("flush", "flush"):
                 recorder.executor.run(program)
@@ -226,6 +225,23 @@ def flush() -> None:
         finally:
             # what an interruption left undone stays recorded
             recorder.pending[:0] = program
+
+
+def _replayed(replay: Any, run: Run, pending: list[Node | Call]) -> bool:
+    """Runs the known program of a run; False where that does not do."""
+    try:
+        if not replay.execute(run):
+            return False
+    except BaseException:
+        if not replay.done(run):
+            # interrupted: all of it stays recorded
+            nodes = _expanded(pending)
+            pending.clear()
+            run.forget()
+            _recorder.pending[:0] = _living(nodes)
+        raise
+    run.forget()
+    return True
 
 
 def _expanded(pending: list[Node | Call]) -> list[Node]:

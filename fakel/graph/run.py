@@ -56,7 +56,7 @@ class State:
         self.stamps: tuple[Any, ...] = ()
         # references that the run itself holds to each of its nodes and leaves
         self.references: tuple[list[int], list[int]] | None = None
-        # which nodes and leaves are held by others -> the program that computes the held nodes
+        # which nodes and leaves are held by others -> how to run the program for that
         self.variants: dict[Any, Any] = {}
 
 
@@ -216,48 +216,6 @@ class Run:
             call.slots = None
         self.nodes = []
         self.leaves = []
-
-
-class Variant:
-    """A compiled program for a state, and how it finds a run's nodes and leaves.
-
-    Args:
-        native: the compiled program.
-        leaves: the leaves as the program numbers them.
-        program: the nodes that were compiled.
-        met: the identities of the run's nodes.
-        met_leaves: the identities of the run's leaves.
-    """
-
-    __slots__ = ("leaves", "native", "outputs", "places")
-
-    def __init__(
-        self,
-        native: Any,
-        leaves: list[Node],
-        program: list[Node],
-        met: list[int],
-        met_leaves: list[int],
-    ) -> None:
-        positions = {id(node): position for position, node in enumerate(program) if node.held}
-        found = [(n, positions[i]) for n, i in enumerate(met) if i in positions]
-        numbers = {i: number for number, i in enumerate(met_leaves)}
-        self.native = native
-        self.leaves = [numbers[id(leaf)] for leaf in leaves]
-        self.outputs = [number for number, _ in found]
-        self.places = [position for _, position in found]
-
-    def execute(self, run: Run) -> bool:
-        """Runs the program on a run. False when it failed, with nothing written."""
-        nodes, leaves = run.nodes, run.leaves
-        try:
-            self.native.execute(
-                [leaves[number] for number in self.leaves],
-                dict(zip(self.places, [nodes[number] for number in self.outputs], strict=True)),
-            )
-        except Exception:
-            return False  # who runs the nodes one by one finds out which of them failed
-        return True
 
 
 def expand(call: Call) -> list[Node]:
