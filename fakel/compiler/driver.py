@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from fakel.compiler import kernels
 from fakel.compiler.graph import Graph
 from fakel.compiler.passes.common import ShareCommon
+from fakel.compiler.passes.convolution_pooling import JoinConvolutionPooling
+from fakel.compiler.passes.cross_entropy import JoinCrossEntropy
 from fakel.compiler.passes.dead import DropUnread
 from fakel.compiler.passes.donation import UpdateInPlace
+from fakel.compiler.passes.product_epilogue import JoinEpilogues
+from fakel.compiler.passes.relu_gradient import MaskPooled
 from fakel.compiler.passes.views import ComposeViews
 from fakel.compiler.plan import Plan
 from fakel.compiler.pointwise import Fusion
@@ -18,8 +22,12 @@ from fakel.graph import Node
 PASSES = (
     ComposeViews(),
     ShareCommon(),
+    MaskPooled(),
     DropUnread(),
     UpdateInPlace(),
+    JoinConvolutionPooling(),
+    JoinCrossEntropy(),
+    JoinEpilogues(),
 )
 
 

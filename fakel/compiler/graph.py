@@ -150,7 +150,7 @@ class Graph:
 
         Args:
             change: gets each value, which reads what came of its inputs, and returns what takes its
-                place: itself, a value made before, or a new one that reads values made before.
+                place: itself, a value made before, or a new one that reads such values.
         """
         became: dict[int, Value] = {id(leaf): leaf for leaf in self.leaves}
         known = set(became)
@@ -159,14 +159,19 @@ class Graph:
             inputs = tuple(None if each is None else became[id(each)] for each in value.inputs)
             new = change(value.reading(inputs))
             became[id(value)] = new
-            if id(new) not in known:
-                known.add(id(new))
-                result.values.append(new)
+            result._append(new, known)
         result.results = [(number, became[id(value)]) for number, value in self.results]
         held = {id(value) for _, value in result.results}
         for value in result.values:
             value.held = id(value) in held
         return result
+
+    def _append(self, value: Value, known: set[int]) -> None:
+        if id(value) not in known:
+            known.add(id(value))
+            for source in value.sources:
+                self._append(source, known)
+            self.values.append(value)
 
     def readers(self) -> dict[int, list[Value]]:
         """Who reads each value, by the value's id. Whoever reads twice is there twice."""

@@ -25,6 +25,7 @@ from typing import Any
 from fakel.compiler import target
 from fakel.compiler.loop_ir import (
     INDEX,
+    Buffer,
     Builder,
     Expression,
     Kernel,
@@ -279,6 +280,14 @@ class Rows:
         operand = self._numbers[name]
         index, lanes = self._index(operand)
         return self.build.load(self.buffers[operand], index, lanes)
+
+    def start(self, name: str) -> Expression:
+        """The index in an operand's buffer at which the row starts."""
+        return self._base[self._numbers[name]]
+
+    def buffer(self, name: str) -> Buffer:
+        """An operand's buffer."""
+        return self.buffers[self._numbers[name]]
 
     def put(self, name: str, value: Expression) -> None:
         """Writes an operand's elements at this place."""
