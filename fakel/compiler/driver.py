@@ -15,7 +15,6 @@ from fakel.compiler.passes.product_epilogue import JoinEpilogues
 from fakel.compiler.passes.relu_gradient import MaskPooled
 from fakel.compiler.passes.views import ComposeViews
 from fakel.compiler.plan import Plan
-from fakel.compiler.pointwise import Fusion
 from fakel.compiler.program import Program
 from fakel.graph import Node
 
@@ -50,5 +49,5 @@ def compile_program(
     """
     kernels.load()
     plan = Plan(optimized(Graph.of(program, leaves, donated)))
-    plan.lower(Fusion())
+    plan.lower()
     return Program(plan)

@@ -41,6 +41,8 @@ _INTEGER_OPERATIONS = {
     "<<": "shl",
     ">>": "ashr",
 }
+_UNSIGNED = ("u8", "i1")
+_UNSIGNED_OPERATIONS = {**_INTEGER_OPERATIONS, "//": "udiv", "%": "urem", ">>": "lshr"}
 _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 # functions that are LLVM intrinsics overloaded on their type
 _INTRINSICS = {
@@ -58,6 +60,7 @@ _INTRINSICS = {
     "maximum": "llvm.maximum",
 }
 _INTEGER_EXTREMES = {"min": "llvm.smin", "max": "llvm.smax"}
+_UNSIGNED_EXTREMES = {"min": "llvm.umin", "max": "llvm.umax"}
 # one value from a vector's lanes: the intrinsic for floats and the one for integers
 _REDUCTIONS = {
     "reduce_add": ("fadd", "add"),
@@ -115,14 +118,17 @@ class _Emitter:
         self.scope = self._alias_scopes()
 
     def _alias_scopes(self) -> dict[int, tuple[Any, Any]]:
-        """Metadata that says that no two buffers overlap: the planner never lets them."""
+        """Metadata that says that no two buffers overlap, as the planner has it, but for those that
+        share memory.
+        """
         domain = self.module.add_metadata([ir.MetaDataString(self.module, "buffers")])
+        homes = self._homes()
         scopes = {
             id(b): self.module.add_metadata(
                 [ir.MetaDataString(self.module, f"{b.name}.{i}"), domain]
             )
             for i, b in enumerate(self._all_buffers())
-            if not b.by_value
+            if not b.by_value and homes.get(i, i) == i
         }
         result = {
             key: (
@@ -132,28 +138,51 @@ class _Emitter:
             for key, scope in scopes.items()
         }
         arguments = self.kernel.arguments
-        for position, other in self.kernel.shared.items():
-            result[id(arguments[position])] = result[id(arguments[other])]
+        for position, home in homes.items():
+            result[id(arguments[position])] = result[id(arguments[home])]
+        for each in self.kernel.picked:
+            result[id(each.buffer)] = result[id(each.source)]
         return result
 
+    def _homes(self) -> dict[int, int]:
+        """The first of the arguments with which each that shares memory does so."""
+        groups: list[set[int]] = []
+        for pair in self.kernel.shared:
+            joined = set(pair).union(*(group for group in groups if group & set(pair)))
+            groups = [group for group in groups if not group & joined] + [joined]
+        return {position: min(group) for group in groups for position in group}
+
     def _all_buffers(self) -> list[Buffer]:
-        return self.kernel.arguments + [each.buffer for each in self.kernel.locals]
+        kernel = self.kernel
+        inner = [each.buffer for each in (*kernel.locals, *kernel.constants)]
+        return [*kernel.arguments, *inner]
 
     def run(self) -> None:
         arguments, thread, threads = self.function.args
         self.values["thread"], self.values["threads"] = thread, threads
         b = self.builder
-        for position, buffer in enumerate(self.kernel.arguments):
+        position = 0
+        for buffer in self.kernel.arguments:
             slot = b.gep(arguments, [ir.Constant(_INDEX, position)])
+            position += buffer.count
             pointer = _SCALARS[buffer.scalar].as_pointer()
             if buffer.by_value:
                 self.buffers[id(buffer)] = b.load(b.bitcast(slot, pointer))
+            elif buffer.count > 1:
+                self.buffers[id(buffer)] = slot
             else:
                 self.buffers[id(buffer)] = b.inttoptr(b.load(slot), pointer)
-        for position, other in self.kernel.shared.items():
-            self.buffers[id(self.kernel.arguments[position])] = self.buffers[
-                id(self.kernel.arguments[other])
-            ]
+        for position, home in self._homes().items():
+            if self.kernel.arguments[position].count == 1:
+                self.buffers[id(self.kernel.arguments[position])] = self.buffers[
+                    id(self.kernel.arguments[home])
+                ]
+        for constant in self.kernel.constants:
+            kind = ir.ArrayType(_INDEX, len(constant.values))
+            made = ir.GlobalVariable(self.module, kind, constant.buffer.name)
+            made.linkage, made.global_constant = "internal", True
+            made.initializer = ir.Constant(kind, list(constant.values))
+            self.buffers[id(constant.buffer)] = b.bitcast(made, _INDEX.as_pointer())
         for local in self.kernel.locals:
             kind = _SCALARS[local.buffer.scalar]
             memory = b.alloca(kind, size=ir.Constant(_INDEX, local.length))
@@ -238,12 +267,19 @@ class _Emitter:
             value = self.builder.zext(value, llvm_type(Type("u8", statement.value.type.lanes)))
         place = self._address(statement.buffer, statement.index, value.type)
         if statement.active is not None:
-            alignment, mask = _masking(statement.buffer, value.type, statement.active)
+            alignment, mask = self._masking(statement.buffer, value.type, statement.active)
             made = self._masked("store", ir.VoidType(), value.type, [value, place, alignment, mask])
             self._mark(made, statement.buffer)
             return
         made = self.builder.store(value, place, align=_alignment(statement.buffer))
         self._mark(made, statement.buffer)
+
+    def pick(self, statement: loop_ir.Pick) -> None:
+        slots = self.buffers[id(statement.source)]
+        if statement.source.count > 1:
+            address = self.builder.load(self.builder.gep(slots, [self.value(statement.index)]))
+            slots = self.builder.inttoptr(address, _SCALARS[statement.buffer.scalar].as_pointer())
+        self.buffers[id(statement.buffer)] = slots
 
     def fail(self, statement: loop_ir.Fail) -> None:
         self.builder.ret(self.value(statement.status))
@@ -284,9 +320,11 @@ class _Emitter:
         if buffer.by_value:
             return self.buffers[id(buffer)]
         kind = llvm_type(expression.type)
+        if expression.stride != 1 and expression.type.lanes > 1:
+            return self._gather(expression, kind)
         place = self._address(buffer, expression.index, kind)
         if expression.active is not None:
-            alignment, mask = _masking(buffer, kind, expression.active)
+            alignment, mask = self._masking(buffer, kind, expression.active)
             made = self._masked(
                 "load", kind, kind, [place, alignment, mask, ir.Constant(kind, None)]
             )
@@ -295,6 +333,36 @@ class _Emitter:
         made = self.builder.load(place, align=_alignment(buffer))
         self._mark(made, buffer)
         return made
+
+    def _gather(self, expression: loop_ir.Load, kind: ir.Type) -> Any:
+        buffer, lanes = expression.buffer, expression.type.lanes
+        first = self._address(buffer, expression.index, kind.element)
+        address = self._splat(self.builder.ptrtoint(first, _INDEX), Type("i64", lanes))
+        apart = expression.stride * _WIDTH[buffer.scalar] // 8
+        steps = ir.Constant(address.type, [lane * apart for lane in range(lanes)])
+        pointers = ir.VectorType(kind.element.as_pointer(), lanes)
+        places = self.builder.inttoptr(self.builder.add(address, steps), pointers)
+        active = lanes if expression.active is None else expression.active
+        alignment, mask = self._masking(buffer, kind, active)
+        suffix = f"v{lanes}{kind.element.intrinsic_name}.v{lanes}p0"
+        arguments = [places, alignment, mask, ir.Constant(kind, None)]
+        signature = ir.FunctionType(kind, [argument.type for argument in arguments])
+        made = self.builder.call(
+            self._declare(f"llvm.masked.gather.{suffix}", signature), arguments
+        )
+        self._mark(made, buffer)
+        return made
+
+    def _masking(self, buffer: Buffer, kind: ir.Type, active: Any) -> tuple[Any, Any]:
+        """The operands of masked access: the alignment, and ones for the active lanes."""
+        boolean = ir.VectorType(ir.IntType(1), kind.count)
+        alignment = ir.Constant(ir.IntType(32), _alignment(buffer))
+        if isinstance(active, int):
+            ones = [1] * active + [0] * (kind.count - active)
+            return alignment, ir.Constant(boolean, ones)
+        numbers = ir.Constant(ir.VectorType(_INDEX, kind.count), list(range(kind.count)))
+        limit = self._splat(self.value(active), Type("i64", kind.count))
+        return alignment, self.builder.icmp_signed("<", numbers, limit)
 
     def binary(self, expression: loop_ir.Binary) -> Any:
         left, right = self.value(expression.left), self.value(expression.right)
@@ -306,13 +374,14 @@ class _Emitter:
                     self.builder.fcmp_unordered if operation == "!=" else self.builder.fcmp_ordered
                 )
                 return compare(operation, left, right)
-            unsigned = kind.scalar in ("u8", "i1")
+            unsigned = kind.scalar in _UNSIGNED
             compare = self.builder.icmp_unsigned if unsigned else self.builder.icmp_signed
             return compare(operation, left, right)
         if kind.is_float:
             flags = ["contract"] if operation in "+-*" else []
             return getattr(self.builder, _FLOAT_OPERATIONS[operation])(left, right, flags=flags)
-        return getattr(self.builder, _INTEGER_OPERATIONS[operation])(left, right)
+        table = _UNSIGNED_OPERATIONS if kind.scalar in _UNSIGNED else _INTEGER_OPERATIONS
+        return getattr(self.builder, table[operation])(left, right)
 
     def cast(self, expression: loop_ir.Cast) -> Any:
         value, source, target = self.value(expression.value), expression.value.type, expression.type
@@ -330,16 +399,52 @@ class _Emitter:
         return self.builder.shuffle_vector(one, undefined, first)
 
     def call(self, expression: loop_ir.Call) -> Any:
+        name = expression.function
+        if name == "rarely":
+            return self._rarely(*expression.arguments)
         arguments = [self.value(argument) for argument in expression.arguments]
         kind = expression.arguments[0].type
-        name = expression.function
         if name == "select":
             return self.builder.select(*arguments)
+        if name.startswith("library."):
+            return self._library(name.removeprefix("library."), kind, arguments)
         if name in _INTEGER_EXTREMES and not kind.is_float:
-            return self._intrinsic(_INTEGER_EXTREMES[name], kind, arguments)
+            table = _UNSIGNED_EXTREMES if kind.scalar in _UNSIGNED else _INTEGER_EXTREMES
+            return self._intrinsic(table[name], kind, arguments)
         if name in _REDUCTIONS:
             return self._reduce(name, kind, arguments[0])
         return self._intrinsic(_INTRINSICS[name], kind, arguments)
+
+    def _rarely(self, condition: Expression, rare: Expression, usual: Expression) -> Any:
+        """A selection whose rare operand is only computed when a lane needs it."""
+        b = self.builder
+        chosen, plain = self.value(condition), self.value(usual)
+        some = (
+            self._reduce("reduce_or", condition.type, chosen)
+            if condition.type.lanes > 1
+            else chosen
+        )
+        before = b.block
+        with b.if_then(some, likely=False):
+            mixed = b.select(chosen, self.value(rare), plain)
+            inside = b.block
+        result = b.phi(plain.type)
+        result.add_incoming(plain, before)
+        result.add_incoming(mixed, inside)
+        return result
+
+    def _library(self, name: str, kind: Type, arguments: list[Any]) -> Any:
+        """A function of the C library, called for one lane after the other."""
+        made = self._declare(name, _signature(Type(kind.scalar), len(arguments)))
+        if kind.lanes == 1:
+            return self.builder.call(made, arguments)
+        result = ir.Constant(llvm_type(kind), ir.Undefined)
+        for lane in range(kind.lanes):
+            number = ir.Constant(_INDEX, lane)
+            picked = [self.builder.extract_element(each, number) for each in arguments]
+            value = self.builder.call(made, picked)
+            result = self.builder.insert_element(result, value, number)
+        return result
 
     def _intrinsic(self, name: str, kind: Type, arguments: list[Any]) -> Any:
         element = {"u8": "i8"}.get(kind.scalar, kind.scalar)
@@ -386,19 +491,12 @@ def _alignment(buffer: Buffer) -> int:
     return {"f64": 8, "i64": 8, "f32": 4, "i32": 4, "i16": 2}.get(buffer.scalar, 1)
 
 
-def _masking(buffer: Buffer, kind: ir.Type, active: int) -> tuple[ir.Constant, ir.Constant]:
-    """The operands of masked access: the alignment, and ones for the active lanes."""
-    mask = [1] * active + [0] * (kind.count - active)
-    boolean = ir.VectorType(ir.IntType(1), kind.count)
-    return ir.Constant(ir.IntType(32), _alignment(buffer)), ir.Constant(boolean, mask)
-
-
 _WIDTH = {"i1": 1, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
 
 
 def _convert(builder: ir.IRBuilder, value: Any, source: Type, target: Type, kind: ir.Type) -> Any:
     """A conversion between element types, as C's casts do it."""
-    unsigned = source.scalar in ("u8", "i1")
+    unsigned = source.scalar in _UNSIGNED
     if source.is_float and target.is_float:
         wider = _WIDTH[target.scalar] > _WIDTH[source.scalar]
         return builder.fpext(value, kind) if wider else builder.fptrunc(value, kind)
@@ -419,6 +517,7 @@ _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     loop_ir.Let: _Emitter.let,
     loop_ir.Assign: _Emitter.assign,
     loop_ir.Store: _Emitter.store,
+    loop_ir.Pick: _Emitter.pick,
     loop_ir.Fail: _Emitter.fail,
 }
 _EXPRESSIONS: dict[type, Callable[[_Emitter, Any], Any]] = {

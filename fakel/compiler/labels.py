@@ -31,6 +31,8 @@ class Origins:
         calls = [step for step in steps if isinstance(step, Call)]
         if not steps:
             self._waiting[id(value)] = value
+        # pointwise kernels know what they compute
+        calls = [call for call in calls if not call.operators]
         for call in calls:
             call.operators = tuple(part.operator.name for part in self._parts(value))
         if calls:

@@ -76,7 +76,7 @@ class Expression:
         return binary("%", self, other)
 
     def __neg__(self) -> Expression:
-        return binary("-", 0, self)
+        return binary("-", -0.0 if self.type.is_float else 0, self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,18 +103,20 @@ class Variable(Expression):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Load(Expression):
-    """Elements of a buffer from an index on; as many as the type has lanes. With ``active``, only
-    so many of them are read, and the other lanes are 0.
+    """Elements of a buffer from an index on, ``stride`` apart; as many as the type has lanes. With
+    ``active``, only so many of them are read, and the other lanes are 0.
     """
 
     buffer: Buffer
     index: Expression
     type: Type
-    active: int | None = None
+    active: int | Expression | None = None
+    stride: int = 1
 
     def __repr__(self) -> str:
         lanes = _lanes(self.type, self.active)
-        return f"{self.buffer.name}[{_bare(self.index)}{lanes}]"
+        apart = "" if self.stride == 1 else f" by {self.stride}"
+        return f"{self.buffer.name}[{_bare(self.index)}{lanes}{apart}]"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,11 +173,15 @@ class Cast(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """An argument: memory of elements of one type, or (``by_value``) one number of that type."""
+    """An argument: memory of elements of one type, or (``by_value``) one number of that type.
+
+    ``count`` arguments in a row may be one buffer, of which ``pick`` takes one at a time.
+    """
 
     name: str
     scalar: str
     by_value: bool = False
+    count: int = 1
 
 
 @dataclass(eq=False)
@@ -232,7 +238,16 @@ class Store(Statement):
     buffer: Buffer
     index: Expression
     value: Expression
-    active: int | None = None
+    active: int | Expression | None = None
+
+
+@dataclass(eq=False)
+class Pick(Statement):
+    """Gives a buffer the memory of one of several arguments."""
+
+    buffer: Buffer
+    source: Buffer
+    index: Expression
 
 
 @dataclass(eq=False)
@@ -251,33 +266,47 @@ class Local:
 
 
 @dataclass(eq=False)
+class Constant:
+    """An array of numbers that is part of the kernel."""
+
+    buffer: Buffer
+    values: tuple[int, ...]
+
+
+@dataclass(eq=False)
 class Kernel:
     """A kernel: arguments in order, statements, and the variables ``thread`` and ``threads``.
 
-    Arguments do not overlap, but for those ``shared``: the position of each that is the same memory
-    as another, with the other's position.
+    Arguments do not overlap, but for pairs of them that are ``shared``, by their positions.
     """
 
     name: str
     arguments: list[Buffer]
     body: list[Statement] = field(default_factory=list)
     locals: list[Local] = field(default_factory=list)
-    shared: dict[int, int] = field(default_factory=dict)
+    shared: tuple[tuple[int, int], ...] = ()
+    constants: list[Constant] = field(default_factory=list)
+    picked: list[Pick] = field(default_factory=list)
     thread: Variable = field(default_factory=lambda: Variable("thread", Type(INDEX)))
     threads: Variable = field(default_factory=lambda: Variable("threads", Type(INDEX)))
 
     def with_shared(self, position: int, other: int) -> Kernel:
-        """The kernel for the case that two arguments are the same memory."""
-        return replace(self, shared={**self.shared, position: other})
+        """The kernel for the case that two of what it is called with are the same memory."""
+        owners = [i for i, buffer in enumerate(self.arguments) for _ in range(buffer.count)]
+        pair = owners[position], owners[other]
+        return self if pair in self.shared else replace(self, shared=(*self.shared, pair))
 
     def _argument(self, position: int, buffer: Buffer) -> str:
-        other = self.shared.get(position)
-        place = "" if other is None else f" in {self.arguments[other].name}"
-        return f"{buffer.name}: {buffer.scalar}{' value' if buffer.by_value else ''}{place}"
+        others = [self.arguments[b].name for a, b in self.shared if a == position]
+        place = f" in {', '.join(others)}" if others else ""
+        several = f"[{buffer.count}]" if buffer.count > 1 else ""
+        kind = f"{buffer.scalar}{several}{' value' if buffer.by_value else ''}"
+        return f"{buffer.name}: {kind}{place}"
 
     def __repr__(self) -> str:
         signature = ", ".join(self._argument(i, b) for i, b in enumerate(self.arguments))
         lines = [f"kernel {self.name}({signature})"]
+        lines += [f"  constant {each.buffer.name} = {each.values}" for each in self.constants]
         lines += [
             f"  local {each.buffer.name}: {each.buffer.scalar}[{each.length}]"
             for each in self.locals
@@ -286,7 +315,7 @@ class Kernel:
         return "\n".join(lines) + "\n"
 
 
-def _lanes(kind: Type, active: int | None) -> str:
+def _lanes(kind: Type, active: int | Expression | None) -> str:
     if kind.lanes == 1:
         return ""
     return f":{kind.lanes}" if active is None else f":{active} of {kind.lanes}"
@@ -322,6 +351,8 @@ def _write(body: list[Statement], lines: list[str], depth: int) -> None:
             case Store(buffer, index, value, active):
                 lanes = _lanes(value.type, active)
                 lines.append(f"{margin}{buffer.name}[{_bare(index)}{lanes}] = {_bare(value)}")
+            case Pick(buffer, source, index):
+                lines.append(f"{margin}{buffer.name} is {source.name}[{_bare(index)}]")
             case Fail(status):
                 lines.append(f"{margin}fail {_bare(status)}")
 
@@ -392,13 +423,19 @@ def call(function: str, *arguments: Any, type: Type | None = None) -> Expression
 def select(condition: Expression, yes: Any, no: Any) -> Expression:
     """``yes`` where the condition holds, else ``no``."""
     known = yes if isinstance(yes, Expression) else no
-    lanes = max(known.type.lanes, condition.type.lanes)
+    values = [each for each in (condition, yes, no) if isinstance(each, Expression)]
+    lanes = max(each.type.lanes for each in values)
     kind = Type(known.type.scalar, lanes)
     return Call(
         "select",
         (literal(condition, Type("i1", lanes)), literal(yes, kind), literal(no, kind)),
         kind,
     )
+
+
+def rarely(condition: Expression, rare: Expression, usual: Expression) -> Expression:
+    """``rare`` where the condition holds, else ``usual``; ``rare`` is costly and seldom needed."""
+    return Call("rarely", (condition, rare, usual), usual.type)
 
 
 def fma(a: Any, b: Any, c: Any) -> Expression:
@@ -415,6 +452,10 @@ def shuffle(left: Expression, right: Expression, picked: Iterable[int]) -> Expre
 def cast(value: Expression, scalar: str) -> Expression:
     """The value converted to another element type."""
     return value if value.type.scalar == scalar else Cast(value, Type(scalar, value.type.lanes))
+
+
+def _active(active: int | Expression | None, lanes: int) -> int | Expression | None:
+    return None if isinstance(active, int) and active >= lanes else active
 
 
 class Builder:
@@ -440,10 +481,23 @@ class Builder:
     def _fresh(self, name: str) -> str:
         return f"{name}{next(self._numbers)}"
 
-    def buffer(self, name: str, scalar: str) -> Buffer:
-        """A new argument: memory."""
-        made = Buffer(name, scalar)
+    def buffer(self, name: str, scalar: str, count: int = 1) -> Buffer:
+        """A new argument: memory; or several arguments, of which ``pick`` takes one."""
+        made = Buffer(name, scalar, count=count)
         self.kernel.arguments.append(made)
+        return made
+
+    def pick(self, source: Buffer, index: Any) -> Buffer:
+        """The memory of one of several arguments."""
+        made = Pick(Buffer(self._fresh(source.name), source.scalar), source, literal(index, INDEX))
+        self.kernel.picked.append(made)
+        self._append(made)
+        return made.buffer
+
+    def constant(self, name: str, values: Iterable[int]) -> Buffer:
+        """An array of numbers of type i64."""
+        made = Buffer(self._fresh(name), INDEX)
+        self.kernel.constants.append(Constant(made, tuple(values)))
         return made
 
     def scalar(self, name: str, scalar: str) -> Expression:
@@ -471,17 +525,24 @@ class Builder:
         self._blocks.pop()
 
     @contextlib.contextmanager
-    def share(self, count: Any, name: str = "i", grain: int = 1) -> Iterator[Variable]:
+    def share(
+        self, count: Any, name: str = "i", grain: int = 1, step: int = 1
+    ) -> Iterator[Variable]:
         """A loop over this thread's share of ``count`` indices: an even, contiguous part, cut at
         multiples of ``grain``.
         """
+        start, stop = self.part(count, grain)
+        with self.loop(stop, start, step, name=name) as index:
+            yield index
+
+    def part(self, count: Any, grain: int = 1) -> tuple[Variable, Variable]:
+        """Where this thread's share of ``count`` indices starts and stops."""
         thread, threads = self.kernel.thread, self.kernel.threads
         total = literal(count, INDEX)
         units = (total + (grain - 1)) // grain
         start = self.let(call("min", thread * units // threads * grain, total), "start")
         stop = self.let(call("min", (thread + 1) * units // threads * grain, total), "stop")
-        with self.loop(stop, start, name=name) as index:
-            yield index
+        return start, stop
 
     @contextlib.contextmanager
     def when(self, condition: Expression) -> Iterator[None]:
@@ -523,16 +584,23 @@ class Builder:
         self._append(Assign(variable, literal(value, variable.type)))
 
     def load(
-        self, buffer: Buffer, index: Any, lanes: int = 1, active: int | None = None
+        self,
+        buffer: Buffer,
+        index: Any,
+        lanes: int = 1,
+        active: int | Expression | None = None,
+        stride: int = 1,
     ) -> Expression:
         """Elements of a buffer; only ``active`` of them where that is fewer than the lanes."""
-        mask = None if active is None or active >= lanes else active
-        return Load(buffer, literal(index, INDEX), Type(buffer.scalar, lanes), mask)
+        mask = _active(active, lanes)
+        return Load(buffer, literal(index, INDEX), Type(buffer.scalar, lanes), mask, stride)
 
-    def store(self, buffer: Buffer, index: Any, value: Any, active: int | None = None) -> None:
+    def store(
+        self, buffer: Buffer, index: Any, value: Any, active: int | Expression | None = None
+    ) -> None:
         """Writes elements of a buffer; only the first ``active`` lanes where that is fewer."""
         made = literal(value, buffer.scalar)
-        mask = None if active is None or active >= made.type.lanes else active
+        mask = _active(active, made.type.lanes)
         self._append(Store(buffer, literal(index, INDEX), made, mask))
 
     def fail(self, status: Any) -> None:

@@ -69,7 +69,7 @@ class Call:
     writes: frozenset[int]
     parallel: bool
     errors: Callable[[int], Exception] | None = None
-    elementwise: bool = False
+    elementwise: tuple[int, ...] = ()
     operators: tuple[str, ...] = ()
     operations: int = 0
 

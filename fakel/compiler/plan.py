@@ -9,13 +9,15 @@ into a buffer, or as a call of the interpreter. `schedule.py` then puts the step
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fakel.compiler import pointwise
 from fakel.compiler.copies import copy_kernel
+from fakel.compiler.fusion import Fusion, Operand
 from fakel.compiler.graph import Graph, Group, Value
-from fakel.compiler.labels import Origins
+from fakel.compiler.labels import Origins, operations
 from fakel.compiler.loop_ir import Kernel
 from fakel.compiler.lowering import LOWERINGS, PATTERNS, SCALARS, Access, Call, Interpreted
 from fakel.tensor.size import contiguous_strides
@@ -69,6 +71,7 @@ class Plan:
                 picked = self.outputs_of.setdefault(id(value.inputs[0]), {})
                 picked[value.parameters["index"]] = value
         self.stored = self._stored()
+        self.fusion = Fusion(self, pointwise.emit)
         for number, leaf in enumerate(self.graph.leaves):
             self.accesses[id(leaf)] = self._new("leaf", leaf.shape, leaf.dtype, number=number)
 
@@ -95,10 +98,30 @@ class Plan:
     # ---------------------------------------------------------------- what lowerings use
 
     def read(self, value: Value) -> Access:
-        """Where a value lies."""
+        """Where a value lies; a pointwise one that waits is computed now."""
+        if not self.is_placed(value):
+            if value.name == "view":
+                self._view(value)
+            else:
+                self.fusion.store(value)
         found = self.accesses[id(value)]
         assert isinstance(found, Access)
         return found
+
+    def is_placed(self, value: Value) -> bool:
+        """Whether a value lies in memory, or will by what was added so far."""
+        return id(value) in self.accesses
+
+    def operand(self, value: Value, reader: Value, walks: int = 1) -> Operand:
+        """A value as what a kernel reads: memory, or what waits to be computed. To be called when
+        nothing can keep the kernel from being added any more.
+
+        Args:
+            value: what is read.
+            reader: what the kernel computes.
+            walks: how often the kernel goes over it.
+        """
+        return self.fusion.operand(value, reader, walks)
 
     def result(self, value: Value) -> Access:
         """A contiguous place for a value."""
@@ -131,7 +154,8 @@ class Plan:
         writes: list[Access] | tuple[Access, ...],
         parallel: bool = True,
         errors: Callable[[int], Exception] | None = None,
-        elementwise: bool = False,
+        elementwise: bool | Sequence[int] = False,
+        parts: Sequence[Value] = (),
     ) -> None:
         """Adds a kernel call.
 
@@ -142,10 +166,17 @@ class Plan:
             parallel: whether all threads take part.
             errors: makes the exception of a status other than 0.
             elementwise: an element is written after the same elements of arguments that lie alike
-                were read, and they are not read again: the result may take their place.
+                were read, and they are not read again: the result may take their place. Numbers
+                say which arguments this is true of among each other.
+            parts: the values that it computes, where they are not what is being lowered.
         """
+        names = tuple(dict.fromkeys(part.name for part in parts))
+        work = sum(operations(part) for part in parts)
+        made = _buffers(writes)
+        if isinstance(elementwise, bool):
+            elementwise = (0,) * len(arguments) if elementwise else ()
         self.steps.append(
-            Call(kernel, tuple(arguments), _buffers(writes), parallel, errors, elementwise)
+            Call(kernel, tuple(arguments), made, parallel, errors, tuple(elementwise), names, work)
         )
 
     # ---------------------------------------------------------------- placing
@@ -168,8 +199,8 @@ class Plan:
 
     # ---------------------------------------------------------------- lowering
 
-    def lower(self, fused: Callable[[Plan, Value], bool]) -> None:
-        """Plans every value in order. ``fused`` takes those that pointwise kernels are made of."""
+    def lower(self) -> None:
+        """Plans every value in order; pointwise ones when they are read, or at the end."""
         origins = Origins()
         for value in self.graph.values:
             before = len(self.steps)
@@ -178,15 +209,17 @@ class Plan:
                 continue
             for part in value.parts if isinstance(value, Group) else (value,):
                 before = len(self.steps)
-                self._lower(part, fused)
+                self._lower(part)
                 origins.note(part, self.steps[before:])
+        self.fusion.finish()
 
-    def _lower(self, value: Value, fused: Callable[[Plan, Value], bool]) -> None:
+    def _lower(self, value: Value) -> None:
         if value.name == "view":
-            self._view(value)
+            if value.held or self.is_placed(value.sources[0]):
+                self._view(value)
         elif value.name == "output":
             self._output(value)
-        elif not fused(self, value):
+        elif not self.fusion.take(value):
             lowering = LOWERINGS.get(value.name)
             known = self._known(value)
             if known and value.name == "write":

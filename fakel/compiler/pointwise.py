@@ -1,233 +1,291 @@
-"""Pointwise nodes: expressions of the loop IR, fused into one kernel as far as nobody else reads
-them.
+"""Kernels of pointwise nodes: one loop nest over everything that is computed together, or over
+several tensors with which the same is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from fakel.compiler import math
-from fakel.compiler.loop_ir import Builder, Cast, Expression, Type, binary, call, literal, select
+from fakel.compiler import target
+from fakel.compiler.fusion import Cone
+from fakel.compiler.graph import Value
+from fakel.compiler.loop_ir import (
+    Buffer,
+    Builder,
+    Expression,
+    Literal,
+    Type,
+    binary,
+    call,
+    cast,
+    literal,
+)
 from fakel.compiler.lowering import SCALARS, Access
 from fakel.compiler.nests import broadcast_strides, merged
-from fakel.compiler.plan import Plan
-from fakel.graph import Node
 
-# kernels over fewer elements than this stay on one thread
-PARALLEL_ELEMENTS = 16384
-_LARGEST_EXPRESSION = 40  # nodes
-
-
-def _compare(operation: str) -> Callable[..., Expression]:
-    return lambda a, b: binary(operation, a, b)
+# kernels that are worth fewer additions or loads than this stay on one thread
+PARALLEL_WORK = 65536
+# an outermost dimension smaller than this may be hard to share evenly
+_EVEN = 64
+# vectors of a thread's share are a multiple of this, so that no two write one cache line
+_GRAIN = 4
+_BITS = {"i1": 8, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
 
 
-def _arithmetic(operation: str) -> Callable[..., Expression]:
-    return lambda a, b: binary(operation, a, b)
+def emit(plan: Any, cones: list[Cone], stored: list[list[Value]]) -> None:
+    """Adds the call that computes a cone, or several that do the same with other tensors.
+
+    Args:
+        plan: gets the call.
+        cones: what is computed.
+        stored: which nodes of each cone are put into memory.
+    """
+    if len(cones) == 1:
+        _One(plan, cones[0], stored[0]).emit()
+    else:
+        _Several(plan, cones, stored).emit()
 
 
-def _gelu(x: Expression, approximate: str) -> Expression:
-    if approximate == "tanh":
-        inner = (x + x * x * x * 0.044715) * 0.7978845608028654
-        return x * 0.5 * (math.tanh(inner) + 1.0)
-    return x * 0.5 * (math.erf(x * 0.7071067811865476) + 1.0)
+def _work(cone: Cone, stored: Sequence[Value], count: int) -> int:
+    return count * max(cone.cost // 4, len(cone.sources) + len(stored))
 
 
-def _gelu_gradient(grad: Expression, x: Expression, approximate: str) -> Expression:
-    if approximate == "tanh":
-        inner = (x + x * x * x * 0.044715) * 0.7978845608028654
-        t = math.tanh(inner)
-        slope = (x * x * (3 * 0.044715) + 1.0) * 0.7978845608028654
-        return grad * ((t + 1.0) * 0.5 + x * 0.5 * (1.0 - t * t) * slope)
-    density = math.exp(x * x * -0.5) * 0.3989422804014327
-    return grad * ((math.erf(x * 0.7071067811865476) + 1.0) * 0.5 + x * density)
+def _lanes(cone: Cone, stored: Sequence[Value]) -> int:
+    """Lanes of vectors in which the widest elements fill a register."""
+    nodes = [*cone.nodes, *cone.sources]
+    widest = max((SCALARS[node.dtype.name] for node in nodes), key=lambda scalar: _BITS[scalar])
+    return target.lanes(widest)
 
 
-def _relu_gradient(grad: Expression, output: Expression) -> Expression:
-    return select(binary("<=", output, 0.0), 0.0, grad)
+def _failing(
+    build: Builder, lanes: int, active: int | Expression | None
+) -> Callable[[Expression], None]:
+    """Ends the kernel with status 1 where an active lane of a condition holds."""
+
+    def fail(bad: Expression) -> None:
+        if bad.type.lanes > 1:
+            if active is not None:
+                numbers = Literal(tuple(range(lanes)), Type("i64", lanes))
+                bad = binary("&", bad, binary("<", numbers, literal(active, "i64")))
+            bad = call("reduce_or", bad, type=Type("i1"))
+        with build.when(bad):
+            build.fail(1)
+
+    return fail
 
 
-# operators of any element type; comparisons give i1
-_ANY: dict[str, Callable[..., Expression]] = {
-    "add": _arithmetic("+"),
-    "sub": _arithmetic("-"),
-    "mul": _arithmetic("*"),
-    "neg": lambda x: -x,
-    "eq": _compare("=="),
-    "ne": _compare("!="),
-    "lt": _compare("<"),
-    "le": _compare("<="),
-    "gt": _compare(">"),
-    "ge": _compare(">="),
-    "square": lambda x: x * x,
-    "copy": lambda x: x,
-    "full": lambda value, size: value,
-    "where": lambda condition, a, b: select(condition, a, b),
-    "masked_fill": lambda x, mask, value: select(mask, value, x),
-}
-# operators of floating-point numbers of either size
-_FLOAT: dict[str, Callable[..., Expression]] = {
-    "div": _arithmetic("/"),
-    "abs": lambda x: call("fabs", x),
-    "sqrt": lambda x: call("sqrt", x),
-    "rsqrt": lambda x: 1.0 / call("sqrt", x),
-    "reciprocal": lambda x: 1.0 / x,
-    "floor": lambda x: call("floor", x),
-    "ceil": lambda x: call("ceil", x),
-    "maximum": lambda a, b: call("maximum", a, b),
-    "minimum": lambda a, b: call("minimum", a, b),
-    "relu": lambda x: select(binary("<", x, 0.0), 0.0, x),
-    "relu_gradient": _relu_gradient,
-    "leaky_relu": lambda x, slope: select(binary(">", x, 0.0), x, x * slope),
-    "add_scaled": lambda a, b, alpha: a + alpha * b,
-    "addcmul": lambda a, b, c, value: a + value * b * c,
-    "addcdiv": lambda a, b, c, value: a + value * b / c,
-    "lerp": lambda a, b, weight: a + weight * (b - a),
-}
-# operators of float32 only
-_SINGLE: dict[str, Callable[..., Expression]] = {
-    "exp": math.exp,
-    "log": math.log,
-    "sigmoid": math.sigmoid,
-    "tanh": math.tanh,
-    "erf": math.erf,
-    "silu": lambda x: x * math.sigmoid(x),
-    "gelu": _gelu,
-    "gelu_gradient": _gelu_gradient,
-}
-_LOGICAL_ONLY = ("add", "sub", "mul", "neg", "square")
-
-
-def is_pointwise(node: Node) -> bool:
-    """Whether a node can be part of a fused kernel."""
-    name = node.operator.name
-    if isinstance(node.dtype, tuple) or node.dtype.name not in SCALARS:
-        return False
-    kinds = [source.dtype for source in node.inputs if source is not None]
-    if len(kinds) != len(node.inputs) or any(kind.name not in SCALARS for kind in kinds):
-        return False
-    if name == "to":
-        return not (kinds[0].is_floating_point and not node.dtype.is_floating_point)
-    if name in _ANY:
-        # arithmetic of bool is logic, which these expressions are not
-        return not (kinds[0].name == "bool" and name in _LOGICAL_ONLY)
-    if name in _FLOAT:
-        return all(kind.is_floating_point for kind in kinds)
-    return name in _SINGLE and all(kind.name == "float32" for kind in kinds)
-
-
-def apply(name: str, inputs: list[Expression], parameters: dict[str, Any]) -> Expression:
-    """What an operator other than "to" gives for these inputs, which may be vectors."""
-    table = _ANY if name in _ANY else _FLOAT if name in _FLOAT else _SINGLE
-    return table[name](*inputs, **parameters)
-
-
-def _expression(node: Node, inputs: list[Expression]) -> Expression:
-    if node.operator.name == "to":
-        return _convert(inputs[0], node.dtype)
-    return apply(node.operator.name, inputs, node.parameters)
-
-
-def _convert(value: Expression, dtype: Any) -> Expression:
-    if dtype.name == "bool":
-        return value if value.type.scalar == "i1" else binary("!=", value, 0)
-    scalar = SCALARS[dtype.name]
-    return value if value.type.scalar == scalar else Cast(value, Type(scalar))
-
-
-class Fusion:
-    """The pointwise nodes that wait to become part of their only reader's kernel."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[int, Node] = {}
-        self.sizes: dict[int, int] = {}
-
-    def __call__(self, plan: Plan, node: Node) -> bool:
-        """Takes a node: lets it wait, or adds the kernel that computes it. False when it is not
-        pointwise.
-        """
-        if not is_pointwise(node):
-            return False
-        size = 1 + sum(self.sizes.get(id(source), 0) for source in node.inputs)
-        if self._may_wait(plan, node) and size < _LARGEST_EXPRESSION:
-            self.waiting[id(node)] = node
-            self.sizes[id(node)] = size
-        else:
-            self._emit(plan, node)
-        return True
-
-    def _may_wait(self, plan: Plan, node: Node) -> bool:
-        consumers = plan.consumers.get(id(node), [])
-        if node.held or len(consumers) != 1:
-            return False
-        reader = consumers[0]
-        return is_pointwise(reader) and tuple(reader.shape) == tuple(node.shape)
-
-    def _emit(self, plan: Plan, node: Node) -> None:
-        sources: list[Access] = []
-        self._collect(plan, node, sources)
-        shape = tuple(node.shape)
-        out = plan.result(node)
-        strides = [broadcast_strides(a.shape, a.strides, shape) for a in sources]
-        sizes, steps, _ = merged(shape, [*strides, out.strides])
-        build = Builder("pointwise")
-        buffers = [build.buffer(f"x{i}", a.scalar) for i, a in enumerate(sources)]
-        target = build.buffer("out", out.scalar)
-
-        def body(indices: list[Expression]) -> None:
-            def at(operand: int) -> Expression:
-                total = literal(0, "i64")
-                for index, step in zip(indices, steps[operand], strict=True):
-                    total = total + index * step
-                return total
-
-            loaded: dict[Access, Expression] = {}
-            for number, access in enumerate(sources):
-                value = build.load(buffers[number], at(number))
-                loaded[access] = binary("!=", value, 0) if access.dtype.name == "bool" else value
-            build.store(target, at(len(sources)), self._value(plan, node, loaded))
-
-        parallel = out.count >= PARALLEL_ELEMENTS
-        nest(build, sizes, body, parallel)
-        plan.call(build.kernel, [*sources, out], writes=[out], parallel=parallel, elementwise=True)
-
-    def _collect(self, plan: Plan, node: Node, found: list[Access]) -> None:
-        for source in node.inputs:
-            assert source is not None
-            if id(source) in self.waiting:
-                self._collect(plan, source, found)
-            elif plan.read(source) not in found:
-                found.append(plan.read(source))
-
-    def _value(self, plan: Plan, node: Node, loaded: dict[Access, Expression]) -> Expression:
-        inputs = [
-            self._value(plan, source, loaded)
-            if id(source) in self.waiting
-            else loaded[plan.read(source)]
-            for source in node.inputs
-            if source is not None
-        ]
-        return _expression(node, inputs)
-
-
-def nest(
-    build: Builder, sizes: list[int], body: Callable[[list[Expression]], None], parallel: bool
+def _put(
+    build: Builder,
+    buffer: Buffer,
+    index: Expression,
+    value: Expression,
+    lanes: int,
+    active: int | Expression | None,
 ) -> None:
-    """Loops over all sizes around ``body``; threads share the outermost."""
-    if not sizes:
-        body([])
-        return
+    if value.type.scalar != "i1":
+        value = cast(value, buffer.scalar)
+    build.store(buffer, index, literal(value, Type(value.type.scalar, lanes)), active)
 
-    def inner(dim: int, indices: list[Expression]) -> None:
-        if dim == len(sizes):
-            body(indices)
-            return
-        if dim == 0 and parallel:
-            with build.share(sizes[0], grain=64 if len(sizes) == 1 else 1) as index:
-                inner(1, [index])
-            return
-        with build.loop(sizes[dim]) as index:
-            inner(dim + 1, [*indices, index])
 
-    inner(0, [])
+def wrong_input(status: int) -> Exception:
+    """The interpreter, which runs the program again, knows better what is wrong."""
+    return RuntimeError("a pointwise operator cannot take these values")
+
+
+class _One:
+    """The kernel of one cone."""
+
+    def __init__(self, plan: Any, cone: Cone, stored: list[Value]) -> None:
+        self.plan, self.cone, self.stored = plan, cone, stored
+        self.shape = tuple(stored[-1].shape)
+        self.sources = [plan.read(source) for source in cone.sources]
+        self.results = [plan.read(node) for node in stored]
+        strides = [broadcast_strides(a.shape, a.strides, self.shape) for a in self.sources]
+        strides += [result.strides for result in self.results]
+        self.sizes, self.steps, _ = merged(self.shape, strides)
+        self.lanes = _lanes(cone, stored) if self.sizes else 1
+        self.build = Builder("pointwise")
+        self.buffers = [
+            self.build.buffer(f"x{i}", access.scalar) for i, access in enumerate(self.sources)
+        ]
+        self.targets = [
+            self.build.buffer(f"out{i}", access.scalar) for i, access in enumerate(self.results)
+        ]
+
+    def emit(self) -> None:
+        """Adds the call."""
+        parallel = _work(self.cone, self.stored, math.prod(self.shape)) >= PARALLEL_WORK
+        if not self.sizes:
+            self._body([], 1, None)
+        elif len(self.sizes) == 1:
+            self._row([], self.sizes[0], parallel)
+        else:
+            with _outer(self.build, self.sizes[:-1], parallel) as indices:
+                self._row(indices, self.sizes[-1], False)
+        self.plan.call(
+            self.build.kernel,
+            [*self.sources, *self.results],
+            writes=self.results,
+            parallel=parallel,
+            elementwise=True,
+            errors=wrong_input if self.cone.may_fail else None,
+            parts=self.cone.nodes,
+        )
+
+    def _row(self, indices: list[Expression], count: int, parallel: bool) -> None:
+        """The innermost dimension: whole vectors, and one more for what is left."""
+        build, lanes = self.build, self.lanes
+        whole = count // lanes * lanes
+        if whole == lanes:
+            self._body([*indices, literal(0, "i64")], lanes, None)
+        elif whole:
+            loop = (
+                build.share(whole, grain=lanes * _GRAIN, step=lanes)
+                if parallel
+                else build.loop(whole, step=lanes)
+            )
+            with loop as index:
+                self._body([*indices, index], lanes, None)
+        if count > whole:
+            first = binary("==", build.kernel.thread, 0)
+            with build.when(first) if parallel else contextlib.nullcontext():
+                self._body([*indices, literal(whole, "i64")], lanes, count - whole)
+
+    def _body(self, indices: list[Expression], lanes: int, active: int | None) -> None:
+        build = self.build
+        numbers = {id(source): number for number, source in enumerate(self.cone.sources)}
+
+        def at(operand: int) -> Expression:
+            total = literal(0, "i64")
+            for index, step in zip(indices, self.steps[operand], strict=True):
+                total = total + index * step
+            return total
+
+        def load(source: Value) -> Expression:
+            number = numbers[id(source)]
+            stride = self.steps[number][-1] if self.sizes else 0
+            if not stride or lanes == 1:
+                return build.load(self.buffers[number], at(number))
+            return build.load(self.buffers[number], at(number), lanes, active, stride)
+
+        values = self.cone.values(build, load, _failing(build, lanes, active))
+        for position, node in enumerate(self.stored):
+            place = at(len(self.sources) + position)
+            _put(build, self.targets[position], place, values[id(node)], lanes, active)
+
+
+@contextlib.contextmanager
+def _outer(build: Builder, sizes: list[int], parallel: bool) -> Iterator[list[Expression]]:
+    """Loops over some dimensions; threads share the first, or all if that is small."""
+    with contextlib.ExitStack() as stack:
+        if parallel and len(sizes) > 1 and sizes[0] < _EVEN:
+            number = stack.enter_context(build.share(math.prod(sizes), name="row"))
+            indices: list[Expression] = []
+            behind = math.prod(sizes)
+            for position, size in enumerate(sizes):
+                behind //= size
+                index = number // behind
+                indices.append(index if not position else index % size)
+            yield indices
+            return
+        yield [
+            stack.enter_context(build.share(size) if parallel and not dim else build.loop(size))
+            for dim, size in enumerate(sizes)
+        ]
+
+
+@dataclass
+class _Column:
+    """One operand of every cone: a tensor each, a number each, or the same number for all."""
+
+    accesses: list[Access]
+    buffer: Buffer
+    is_number: bool
+
+
+class _Several:
+    """The kernel of several cones that are alike: threads share the elements of all of them."""
+
+    def __init__(self, plan: Any, cones: list[Cone], stored: list[list[Value]]) -> None:
+        self.plan, self.cone, self.stored = plan, cones[0], stored[0]
+        self.nodes = [node for cone in cones for node in cone.nodes]
+        self.counts = [math.prod(nodes[-1].shape) for nodes in stored]
+        self.lanes = _lanes(self.cone, self.stored)
+        self.build = Builder("update")
+        self.sources = [
+            self._column(f"x{i}", [plan.read(cone.sources[i]) for cone in cones])
+            for i in range(len(self.cone.sources))
+        ]
+        self.results = [
+            self._column(f"out{i}", [plan.read(nodes[i]) for nodes in stored])
+            for i in range(len(self.stored))
+        ]
+
+    def _column(self, name: str, accesses: list[Access]) -> _Column:
+        is_number = all(access.count == 1 for access in accesses)
+        kept = accesses[:1] if is_number and len(set(accesses)) == 1 else accesses
+        buffer = self.build.buffer(name, kept[0].scalar, count=len(kept))
+        return _Column(kept, buffer, is_number)
+
+    def emit(self) -> None:
+        """Adds the call."""
+        build, unit = self.build, self.lanes * _GRAIN
+        units = [math.ceil(count / unit) for count in self.counts]
+        ends = [sum(units[: i + 1]) for i in range(len(units))]
+        parallel = _work(self.cone, self.stored, sum(self.counts)) >= PARALLEL_WORK
+        sizes = build.constant("sizes", self.counts)
+        limits = build.constant("ends", [0, *ends])
+        if parallel:
+            start, stop = build.part(ends[-1])
+        else:
+            start, stop = build.let(literal(0, "i64")), build.let(literal(ends[-1], "i64"))
+        with build.loop(len(self.counts), name="tensor") as number:
+            begin = build.let(build.load(limits, number))
+            low = build.let(call("max", start, begin) - begin)
+            high = build.let(call("min", stop, build.load(limits, number + 1)) - begin)
+            with build.when(binary("<", low, high)):
+                size = build.let(build.load(sizes, number))
+                end = build.let(call("min", high * unit, size))
+                self._part(number, low * unit, end)
+        columns = [*self.sources, *self.results]
+        self.plan.call(
+            build.kernel,
+            [access for column in columns for access in column.accesses],
+            writes=[access for column in self.results for access in column.accesses],
+            parallel=parallel,
+            elementwise=[number for column in columns for number in range(len(column.accesses))],
+            parts=self.nodes,
+        )
+
+    def _part(self, number: Expression, low: Expression, end: Expression) -> None:
+        """A part of one tensor."""
+        build, lanes = self.build, self.lanes
+        buffers = [
+            build.pick(column.buffer, number) if column.buffer.count > 1 else column.buffer
+            for column in (*self.sources, *self.results)
+        ]
+        count = build.let(end - low)
+        whole = build.let(low + count // lanes * lanes)
+        with build.loop(whole, start=low, step=lanes) as index:
+            self._body(buffers, index, None)
+        with build.when(binary("<", whole, end)):
+            self._body(buffers, whole, build.let(end - whole))
+
+    def _body(self, buffers: list[Buffer], index: Expression, active: Expression | None) -> None:
+        build, lanes = self.build, self.lanes
+        numbers = {id(source): number for number, source in enumerate(self.cone.sources)}
+
+        def load(source: Value) -> Expression:
+            number = numbers[id(source)]
+            if self.sources[number].is_number:
+                return build.load(buffers[number], 0)
+            return build.load(buffers[number], index, lanes, active)
+
+        values = self.cone.values(build, load)
+        for position, node in enumerate(self.stored):
+            target_buffer = buffers[len(self.sources) + position]
+            _put(build, target_buffer, index, values[id(node)], lanes, active)

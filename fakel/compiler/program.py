@@ -12,6 +12,7 @@ from fakel.compiler.labels import label
 from fakel.compiler.loop_ir import Builder, Kernel
 from fakel.compiler.lowering import Access, Call, Interpreted
 from fakel.compiler.memory import ALIGNMENT, lay_out
+from fakel.compiler.naming import name_shared
 from fakel.compiler.plan import Plan
 from fakel.compiler.pool import Pool
 from fakel.compiler.schedule import schedule
@@ -201,6 +202,7 @@ def _mark() -> Kernel:
 
 
 def _address(kernel: Kernel) -> int:
+    name_shared(kernel)
     return compile_kernel(kernel.name, lambda: emit(kernel), repr(kernel))
 
 

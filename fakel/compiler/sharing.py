@@ -99,8 +99,12 @@ class _Sharing:
             return old not in step.uses
         if not isinstance(step, Call) or not step.elementwise:
             return False
-        places = [a for a in step.arguments if a.buffer in (number, old)]
-        alike = {(a.offset, a.shape, a.strides) for a in places}
+        places = [
+            (a, part)
+            for a, part in zip(step.arguments, step.elementwise, strict=True)
+            if a.buffer in (number, old)
+        ]
+        alike = {(a.offset, a.shape, a.strides, part) for a, part in places}
         return len(places) == 2 and len(alike) == 1
 
     def _dying_argument(self, number: int, first: int) -> int:
@@ -136,7 +140,7 @@ class _Sharing:
         source, target = self._whole(old), self._whole(number)
         kernel, parallel = copy_kernel(source, target)
         writes = frozenset({number})
-        return Call(kernel, (source, target), writes, parallel, elementwise=True)
+        return Call(kernel, (source, target), writes, parallel, elementwise=(0, 0))
 
     def _whole(self, number: int) -> Access:
         buffer: Any = self.plan.buffers[number]

@@ -20,7 +20,7 @@ from fakel.compiler.kernels.products import (
     tiling,
 )
 from fakel.compiler.lowering import Access, lowers
-from fakel.compiler.pointwise import is_pointwise
+from fakel.compiler.meanings import is_pointwise
 from fakel.graph import Node
 from fakel.runtime.threads import get_num_threads
 

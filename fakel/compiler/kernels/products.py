@@ -31,7 +31,7 @@ from fakel.compiler.loop_ir import (
     literal,
     select,
 )
-from fakel.compiler.pointwise import apply
+from fakel.compiler.meanings import apply
 
 # depth of a block: sums of so many terms are added up in a register
 DEPTH = 1024
