@@ -17,8 +17,8 @@ from fakel.compiler.kernels.matmul import Epilogue, matmul, product_with_epilogu
 from fakel.compiler.kernels.packing import Packing, packing_kernel
 from fakel.compiler.kernels.products import Operand, Product, Step, product_kernel, tiling
 from fakel.compiler.lowering import LOWERINGS, Access
-from fakel.compiler.plan import Plan
 from fakel.compiler.meanings import is_pointwise
+from fakel.compiler.plan import Plan
 from fakel.compiler.program import Program
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor

@@ -8,8 +8,8 @@ from typing import Any
 from fakel.compiler.graph import Graph, Group, Value
 from fakel.compiler.kernels.matmul import product_with_epilogue
 from fakel.compiler.lowering import pattern
+from fakel.compiler.meanings import is_pointwise
 from fakel.compiler.passes.matching import Readers, grouped
-from fakel.compiler.pointwise import is_pointwise
 
 PRODUCTS = ("mm", "bmm", "addmm", "linear")
 NAME = "product_with_epilogue"
