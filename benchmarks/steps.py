@@ -4,11 +4,15 @@ and fakel.
 Prints one line of JSON a workload: the median and least time of a step, the first step's time,
 losses.
 
-    python benchmarks/steps.py [names]         under PyTorch
-    fakel run benchmarks/steps.py [names]      under fakel
+    python benchmarks/steps.py [--compile] [names]         under PyTorch
+    fakel run benchmarks/steps.py [--compile] [names]      under fakel
+
+With --compile the step is a function under torch.compile. Nothing else differs.
 """
 
+import argparse
 import json
+import resource
 import sys
 import time
 
@@ -55,6 +59,59 @@ def cifar_bn():
     )
 
 
+def alexnet():
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 11, 4, 2),
+        nn.ReLU(True),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2),
+        nn.ReLU(True),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1),
+        nn.ReLU(True),
+        nn.Conv2d(384, 256, 3, padding=1),
+        nn.ReLU(True),
+        nn.Conv2d(256, 256, 3, padding=1),
+        nn.ReLU(True),
+        nn.MaxPool2d(3, 2),
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(256 * 36, 4096),
+        nn.ReLU(True),
+        nn.Dropout(),
+        nn.Linear(4096, 4096),
+        nn.ReLU(True),
+        nn.Linear(4096, 1000),
+    )
+
+
+class Residual(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x):
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+def resnet18():
+    layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    inputs = 64
+    for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        layers += [Residual(inputs, outputs, stride), Residual(outputs, outputs, 1)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.AvgPool2d(4), nn.Flatten(), nn.Linear(512, 10))
+
+
 class CharLSTM(nn.Module):
     def __init__(self):
         super().__init__()
@@ -97,8 +154,8 @@ class GPT(nn.Module):
         return self.head(self.norm(self.blocks(h))).flatten(0, 1)
 
 
-def images(batch, channels, size):
-    return torch.randn(batch, channels, size, size), torch.randint(0, 10, (batch,))
+def images(batch, channels, size, classes=10):
+    return torch.randn(batch, channels, size, size), torch.randint(0, classes, (batch,))
 
 
 def tokens(batch, length):
@@ -107,6 +164,10 @@ def tokens(batch, length):
 
 def sgd(parameters):
     return torch.optim.SGD(parameters, lr=0.01)
+
+
+def momentum(parameters):
+    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
 
 
 def adam(parameters):
@@ -120,12 +181,16 @@ WORKLOADS = {  # name: (network, batch, optimizer, steps)
     "cifar_bn": (cifar_bn, lambda: images(128, 3, 32), adam, 20),
     "lstm": (CharLSTM, lambda: tokens(32, 64), adam, 20),
     "gpt": (GPT, lambda: tokens(12, 64), adam, 40),
+    "alexnet": (alexnet, lambda: images(16, 3, 224, 1000), momentum, 6),
+    "resnet18": (resnet18, lambda: images(32, 3, 32), momentum, 6),
 }
+EARLY = 5  # steps in which programs are compiled and memory is first touched
 
 
-def run(name):
+def stepper(name):
+    """The step of a workload, from the same seed every time."""
     torch.manual_seed(0)
-    network, batch, optimizer, steps = WORKLOADS[name]
+    network, batch, optimizer, _ = WORKLOADS[name]
     model, (x, y) = network(), batch()
     optimizer = optimizer(model.parameters())
 
@@ -134,30 +199,41 @@ def run(name):
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss
 
-    start = time.perf_counter()
-    first_loss = step()
-    first = time.perf_counter() - start
-    for _ in range(max(3, steps // 10)):
-        step()
-    times = []
-    for _ in range(steps):
+    return step
+
+
+def run(name, compiled):
+    step = stepper(name)
+    if compiled:
+        step = torch.compile(step)
+    times, losses = [], []
+    for _ in range(EARLY + WORKLOADS[name][3]):
         start = time.perf_counter()
-        loss = step()
+        losses.append(step().item())
         times.append((time.perf_counter() - start) * 1000)
-    times.sort()
+    steady = sorted(times[EARLY:])
+    median = steady[len(steady) // 2]
+    # kibibytes, but bytes on macOS
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = {
         "work": name,
-        "median_ms": times[len(times) // 2],
-        "least_ms": times[0],
-        "first_ms": first * 1000,
-        "first_loss": first_loss,
-        "loss": loss,
+        "median_ms": median,
+        "least_ms": steady[0],
+        "first_ms": times[0],
+        "warm_up_ms": sum(times[:EARLY]) - EARLY * median,
+        "first_loss": losses[0],
+        "loss": losses[-1],
+        "peak_mib": memory / 2 ** (20 if sys.platform == "darwin" else 10),
     }
     print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
-    for each in sys.argv[1:] or WORKLOADS:
-        run(each)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=list(WORKLOADS))
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    for each in options.names:
+        run(each, options.compile)
