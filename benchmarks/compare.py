@@ -21,7 +21,7 @@ from pathlib import Path
 import fakel
 from fakel.cli.doctor import features, processor
 from fakel.compat import alias
-from fakel.compiler.labels import operations
+from fakel.compiler.costs import operations
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
 from fakel.profiler import machine

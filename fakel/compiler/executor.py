@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict
 from typing import Any
 
+from fakel.compiler.costs import operations
 from fakel.compiler.replay import Replay
 from fakel.compiler.structure import structure
 from fakel.graph import Node
@@ -20,6 +21,10 @@ _STRUCTURES = 4096
 # what compiling one kind of node costs, in the interpreter's work units (about a nanosecond each)
 _COMPILING = 20_000_000
 _NODE, _ELEMENT = 5_000, 1
+# convolutions and recurrent layers take the interpreter longer than their elements tell
+_OPERATION, _SLOW = 0.2, ("convolution", "recurrent", "attention")
+# work that is compiled at first sight
+_LONG = 1_000_000_000
 # a program with so many nodes is a step of some loop and compiled at its second sight, unless it
 # has so many kinds of nodes that compiling takes long
 _STEP_NODES, _STEP_KINDS = 12, 300
@@ -51,7 +56,7 @@ class Compiler:
             return
         key, leaves = found
         native = self.programs.get(key)
-        if native is None and self._pays(key, program):
+        if native is None and self._pays(key[0], program):
             native = self.programs[key] = self._compile(program, leaves, key[1])
             if len(self.programs) > _PROGRAMS:
                 self.programs.popitem(last=False)
@@ -90,13 +95,12 @@ class Compiler:
             self.sightings.popitem(last=False)
         if self.eager:
             return True
-        if count < 2:
-            return False
         kinds = len({(node.operator, tuple(node.shape), node.dtype) for node in program})
+        if count == 1:
+            return sum(map(_work, program)) > max(_LONG, kinds * _COMPILING)
         if len(program) >= _STEP_NODES and kinds <= _STEP_KINDS:
             return True
-        work = len(program) * _NODE + sum(_ELEMENT * _elements(node) for node in program)
-        return count * work > kinds * _COMPILING
+        return count * sum(map(_work, program)) > kinds * _COMPILING
 
     @staticmethod
     def _compile(program: list[Node], leaves: list[Node], donated: tuple[int, ...]) -> Any:
@@ -131,9 +135,13 @@ class _Interpreted:
         Interpreter().run(program)
 
 
-def _elements(node: Node) -> int:
+def _work(node: Node) -> float:
+    """About how many nanoseconds the interpreter takes."""
     shapes = node.shape if isinstance(node.dtype, tuple) else (node.shape,)
-    return sum(math.prod(shape) for shape in shapes)
+    work = _NODE + _ELEMENT * sum(math.prod(shape) for shape in shapes)
+    if node.operator.name.startswith(_SLOW):
+        work += _OPERATION * operations(node)
+    return work
 
 
 def chosen_executor() -> Any:

@@ -261,3 +261,30 @@ def test_a_program_runs_in_a_forked_process_after_native_code_ran():
             same = (x.exp() + 1).sum().item() == expected
             os._exit(0 if same else 1)
         assert os.waitpid(child, 0)[1] == 0
+
+
+def test_first_sight_is_enough_for_what_takes_long(monkeypatch):
+    """A convolution that would take the interpreter seconds is compiled at once, a small one is
+    not; the choice depends on nothing but the program.
+    """
+    compiled = []
+
+    class Plain:
+        def run(self, program, leaves):
+            for node in program:
+                node.value = np.empty(node.shape, node.dtype.storage)
+
+    def compile_(program, *rest):
+        compiled.append(len(program))
+        return Plain()
+
+    monkeypatch.setattr(Compiler, "_compile", staticmethod(compile_))
+    with executor(Compiler()):
+        for size in (16, 128):
+            x, w = fakel.zeros(8, 256, size, size), fakel.zeros(256, 256, 3, 3)
+            flush()
+            compiled.clear()
+            y = fakel.conv2d(x, w)
+            flush()
+            del y
+            assert len(compiled) == (size == 128)
