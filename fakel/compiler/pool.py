@@ -22,21 +22,30 @@ class Pool:
         self.shape = shape
         self.kind = kind
         self.arrays: list[np.ndarray] = []
+        self.addresses: list[int] = []
 
-    def take(self) -> np.ndarray:
-        """An array with undefined contents."""
+    def take(self) -> tuple[np.ndarray, int]:
+        """An array with undefined contents, and its address."""
         arrays = self.arrays
         for position in range(len(arrays)):
             if sys.getrefcount(arrays[position]) == _UNUSED:
-                return arrays[position]
+                return arrays[position], self.addresses[position]
         array = np.empty(self.shape, self.kind)
+        address = address_of(array)
         if len(arrays) < _KEPT:
             arrays.append(array)
+            self.addresses.append(address)
             self.pooled.add(id(array))
-        return array
+        return array, address
 
     def __del__(self) -> None:
         self.pooled.difference_update(map(id, self.arrays))
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where an array's elements begin in memory."""
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def is_pooled(array: np.ndarray) -> bool:

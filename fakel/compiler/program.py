@@ -14,13 +14,14 @@ from fakel.compiler.lowering import Access, Call, Interpreted
 from fakel.compiler.memory import ALIGNMENT, lay_out
 from fakel.compiler.naming import name_shared
 from fakel.compiler.plan import Plan
-from fakel.compiler.pool import Pool
+from fakel.compiler.pool import Pool, address_of
 from fakel.compiler.schedule import schedule
 from fakel.compiler.sharing import share_memory
 from fakel.graph import Node, strided
 from fakel.interpreter import evaluate
+from fakel.runtime.control import ROW
 from fakel.runtime.native import compile_kernel
-from fakel.runtime.team import run_table
+from fakel.runtime.team import run_rows
 from fakel.runtime.trace import Label, number_of
 from fakel.tensor.size import contiguous_strides
 
@@ -117,20 +118,21 @@ class Program:
             # says that the leaves were updated, in case that an interruption hides it
             flags = BARRIER if any(step.may_fail for step in self.steps) else 0
             rows.append((_address(_mark()), len(blocks), flags, number_of(Label("mark"))))
-            blocks.append(_pointer(self._finished))
+            blocks.append(address_of(self._finished))
         if len(rows) > start:
             self.segments.append(("table", start, len(rows)))
         self.arguments = np.array(blocks or [0], np.int64)
         self.table = np.zeros((max(len(rows), 1), 4), np.int64)
-        base = _pointer(self.arguments)
+        base = address_of(self.arguments)
         for row, (kernel, first, flags, number) in enumerate(rows):
             self.table[row] = (kernel, base + 8 * first, flags, number)
+        self._base = address_of(self.table)
         self._patch_positions = np.array([p for p, _, _ in patches], np.intp)
         self._patch_buffers = np.array([b for _, b, _ in patches], np.intp)
         self._patch_offsets = np.array([o for _, _, o in patches], np.int64)
         self._addresses = np.zeros(len(self.plan.buffers), np.int64)
         for number, array in self._arrays.items():
-            self._addresses[number] = _pointer(array)
+            self._addresses[number] = address_of(array)
 
     # ---------------------------------------------------------------- running
 
@@ -142,14 +144,17 @@ class Program:
             nodes: by position; those that are held are enough.
             leaves: in the order of the key.
         """
-        arrays = dict(self._arrays)
-        addresses = self._addresses
+        arrays, addresses = self._arrays.copy(), self._addresses
+        where: dict[int, int] = {}
         for number, leaf in self.leaves:
-            arrays[number] = array = leaves[leaf].value
-            addresses[number] = _pointer(array)
+            node = leaves[leaf]
+            arrays[number] = node.value
+            if not node.address:
+                node.address = address_of(node.value)
+            addresses[number] = where[number] = node.address
         for number, pool in self.outputs:
-            arrays[number] = array = pool.take()
-            addresses[number] = _pointer(array)
+            arrays[number], where[number] = pool.take()
+            addresses[number] = where[number]
         self.arguments[self._patch_positions] = addresses[self._patch_buffers] + self._patch_offsets
         self._finished[0] = 0
         try:
@@ -158,18 +163,22 @@ class Program:
                     with np.errstate(all="ignore"):
                         self._interpret(self.steps[start], arrays)
                     continue
-                status = run_table(self.table[start:stop], stop - start)
+                status = run_rows(self._base + ROW * 8 * start, stop - start)
                 if status:
                     self._fail(start, status)
         except BaseException:
             if self._finished[0]:
-                self._hand_over(nodes, arrays)
+                self._hand_over(nodes, arrays, where)
             raise
-        self._hand_over(nodes, arrays)
+        self._hand_over(nodes, arrays, where)
 
-    def _hand_over(self, nodes: Mapping[int, Node], arrays: dict[int, np.ndarray]) -> None:
+    def _hand_over(
+        self, nodes: Mapping[int, Node], arrays: dict[int, np.ndarray], where: dict[int, int]
+    ) -> None:
         for number, buffer in self.wholes:
-            nodes[number].value = arrays[buffer]
+            node = nodes[number]
+            node.value = arrays[buffer]
+            node.address = where[buffer]
         for number, buffer, shape, strides, offset in self.views:
             nodes[number].value = strided(arrays[buffer], shape, strides, offset)
 
@@ -206,12 +215,7 @@ def _address(kernel: Kernel) -> int:
     return compile_kernel(kernel.name, lambda: emit(kernel), repr(kernel))
 
 
-def _pointer(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
 def _aligned(size: int) -> np.ndarray:
     memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -_pointer(memory) % ALIGNMENT
+    start = -address_of(memory) % ALIGNMENT
     return memory[start : start + size]

@@ -95,6 +95,7 @@ def _plain(program: list[Node], leaves: list[Node]) -> bool:
             return False
         if each.operator is VIEW and not each.value.flags.c_contiguous:
             each.value = np.ascontiguousarray(each.value)
+            each.address = 0
     return not any(each.held and isinstance(each.dtype, tuple) for each in program)
 
 

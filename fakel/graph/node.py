@@ -33,10 +33,12 @@ class Node:
     ``shape`` and ``dtype`` are tuples of shapes and dtypes for a node with several outputs; its
     outputs are picked by ``OUTPUT`` nodes. ``uses`` and ``held`` are filled in by a flush: how many
     nodes of the program read this one, and whether somebody outside the program still refers to it.
-    ``run`` and ``number`` say where a run of recalled calls (see ``run.py``) lists this node.
+    ``run`` and ``number`` say where a run of recalled calls (see ``run.py``) lists this node;
+    ``address`` is that of the value, 0 while no program has asked for it.
     """
 
     __slots__ = (
+        "address",
         "dtype",
         "held",
         "inputs",
@@ -66,6 +68,7 @@ class Node:
         self.value = value
         self.uses = 0
         self.held = True
+        self.address = 0
         self.run: Any = None
         self.number: int
 

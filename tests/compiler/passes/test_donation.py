@@ -142,7 +142,7 @@ def test_an_error_in_a_program_leaves_what_it_would_have_updated():
 def test_an_interrupted_program_runs_once_or_not_at_all(monkeypatch):
     from fakel.compiler import program
 
-    genuine = program.run_table
+    genuine = program.run_rows
 
     def interrupted(table, rows):
         status = genuine(table, rows)
@@ -156,7 +156,7 @@ def test_an_interrupted_program_runs_once_or_not_at_all(monkeypatch):
         for _ in range(3):
             x.add_(1)
             flush()
-        monkeypatch.setattr(program, "run_table", interrupted)
+        monkeypatch.setattr(program, "run_rows", interrupted)
         x.add_(1)
         with pytest.raises(KeyboardInterrupt):
             flush()
