@@ -1,10 +1,9 @@
 """The iterator that loads in worker processes.
 
 Batches are numbered. The next number goes to the next worker in turn; each worker has at most
-``prefetch_factor`` of them on average. Every worker has a pipe of its own for the tasks and
-another for the results, so that one that dies, at whatever moment, cannot block the others, and
-    its death shows at once: the
-main process waits for results and for the ends of processes together.
+``prefetch_factor`` of them on average. Every worker has a connection of its own for the tasks and
+another for the results, so that one that dies, at whatever moment, cannot block the others, and its
+death shows at once: the main process waits for results and for the ends of processes together.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from fakel import graph
 from fakel.utils.data._utils.exceptions import ExceptionWrapper
 from fakel.utils.data._utils.fetch import DatasetKind, describe
 from fakel.utils.data._utils.iterators import _BaseDataLoaderIter
+from fakel.utils.data._utils.transport import receive
 from fakel.utils.data._utils.worker import (
     STATUS_CHECK_INTERVAL,
     Resume,
@@ -42,7 +42,7 @@ _PICKLE_WARNING = (
 
 @dataclass
 class _Worker:
-    """A worker process and its two pipes."""
+    """A worker process and its two connections."""
 
     process: Any
     tasks: Connection
@@ -213,7 +213,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         for worker_id, worker in waiting.items():
             try:
                 if worker.results in ready:
-                    results.append((worker_id, pickle.loads(worker.results.recv_bytes())))
+                    results.append((worker_id, receive(worker.results)))
                 elif worker.process.sentinel in ready:
                     dead.append(worker_id)
             except (EOFError, OSError):
@@ -269,7 +269,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
 def _start_worker(context: Any, task: WorkerTask, worker_id: int) -> _Worker:
     tasks_out, tasks_in = context.Pipe(duplex=False)
-    results_out, results_in = context.Pipe(duplex=False)
+    # A socket: descriptors of shared memory come through it.
+    results_out, results_in = context.Pipe(duplex=True)
     current = context.RawValue("q", -1)
     process = context.Process(
         target=worker_loop, args=(task, worker_id, tasks_out, results_in, current), daemon=True

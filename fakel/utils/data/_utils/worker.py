@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import queue
 import random
 import threading
@@ -18,6 +17,7 @@ from fakel.runtime import set_num_threads
 from fakel.tensor.generator import default_generator
 from fakel.utils.data._utils.exceptions import ExceptionWrapper
 from fakel.utils.data._utils.fetch import DatasetKind
+from fakel.utils.data._utils.transport import Message, pack
 
 __all__ = ["WorkerInfo", "get_worker_info"]
 
@@ -162,22 +162,22 @@ class _Sender:
     def __init__(self, results: Connection, where: str) -> None:
         self.results = results
         self.where = where
-        self.queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         # A daemon: when the worker is told to end, nobody waits for what it still holds.
         threading.Thread(target=self._run, daemon=True).start()
 
     def send(self, result: tuple[Any, Any]) -> None:
         """Takes a result. One that cannot be pickled becomes the error that says so."""
         try:
-            message = pickle.dumps(result, protocol=pickle.HIGHEST_PROTOCOL)
+            message = pack(result)
         except Exception:
-            message = pickle.dumps((result[0], ExceptionWrapper(where=self.where)))
+            message = pack((result[0], ExceptionWrapper(where=self.where)))
         self.queue.put(message)
 
     def _run(self) -> None:
         try:
             while True:
-                self.results.send_bytes(self.queue.get())
+                self.queue.get().send(self.results)
         except OSError:
             # The main process closed its end.
             return
