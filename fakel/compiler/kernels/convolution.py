@@ -311,18 +311,22 @@ def prepare(
         kernel = pack_bias(spec, tile, bias.strides[0])
         plan.call(kernel, [bias, packed_bias], writes=[packed_bias], parallel=False)
         result.append(packed_bias)
+    return [place_images(plan, spec, source, framing), *result]
+
+
+def place_images(plan: Any, spec: Correlation, source: Access, framing: bool) -> Access:
+    """The images as kernels read them; with `framing`, adds the call that frames them."""
     if framing:
-        images = plan.scratch(spec.batch * spec.framed_strides[0], source.dtype)
+        images: Access = plan.scratch(spec.batch * spec.framed_strides[0], source.dtype)
         plan.call(
             frame_images(spec), [source, images], writes=[images], parallel=spec.products > SMALL
         )
-    elif spec.framed:
-        images = source
-    else:
-        y, x = four_dimensional(source).strides[2:]
-        met = spec.taps > 0
-        images = moved(source, (spec.vertical.start * y + spec.horizontal.start * x) * met)
-    return [images, *result]
+        return images
+    if spec.framed:
+        return source
+    y, x = four_dimensional(source).strides[2:]
+    met = spec.taps > 0
+    return moved(source, (spec.vertical.start * y + spec.horizontal.start * x) * met)
 
 
 def _inputs(plan: Any, node: Node) -> tuple[Access, Access, Access | None]:

@@ -151,13 +151,14 @@ class Correlation:
                     tile = Tile(rows, columns, vectors, lanes)
                     if tile.positions * vectors > room:
                         continue
-                    cost = self._cycles(tile)
+                    cost = self.cycles(tile)
                     if best is None or cost < best[0]:
                         best = (cost, tile)
         assert best is not None
         return best[1]
 
-    def _cycles(self, tile: Tile) -> float:
+    def cycles(self, tile: Tile) -> float:
+        """Estimated cycles of an image."""
         products = tile.positions * tile.vectors / 2
         loads = (tile.positions + tile.vectors) / 2
         step = max(products, loads, _LATENCY) + 0.5

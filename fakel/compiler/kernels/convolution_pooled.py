@@ -12,7 +12,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from fakel.compiler.kernels.convolution import correlation_of, prepare, supported
+from fakel.compiler.kernels.convolution import (
+    SMALL,
+    correlation_of,
+    place_images,
+    prepare,
+    supported,
+)
 from fakel.compiler.kernels.convolution_blocks import Correlation, Tile, accumulate, tap_offsets
 from fakel.compiler.kernels.convolution_layout import (
     Axis,
@@ -24,6 +30,7 @@ from fakel.compiler.kernels.convolution_layout import (
     smaller,
     two_dimensional,
 )
+from fakel.compiler.kernels.convolution_pooled_rows import correlate_rows_and_pool, row_tile
 from fakel.compiler.loop_ir import (
     INDEX,
     Builder,
@@ -81,12 +88,24 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
     geometry = convolution.parameters["geometry"]
     spec = correlation_of(source, weight, bias, convolution.shape, geometry)
     pooled = two_dimensional(window.output, 1)
-    tile = _pooled_tile(spec, kernel[1], pooled[1])
+    tile, rows = _pooled_tile(spec, kernel[1], pooled[1]), row_tile(spec, kernel, pooled)
+    o, c, y, x = four_dimensional(weight).strides
+    packing = (weight, (spec.outputs * o, o, c, y, x))
+    in_order = (c, y, x) == (spec.taps, spec.horizontal.taps, 1)
+    if rows is not None and in_order and (tile is None or rows.cycles(spec) < spec.cycles(tile)):
+        values, indices = plan.results(pool)
+        images = place_images(plan, spec, source, spec.framed)
+        biases = [] if bias is None else [bias]
+        plan.call(
+            correlate_rows_and_pool(spec, rows, o, relu),
+            [images, weight, *biases, values, indices],
+            writes=[values, indices],
+            parallel=spec.products > SMALL,
+        )
+        return True
     if tile is None:
         return False
     values, indices = plan.results(pool)
-    o, c, y, x = four_dimensional(weight).strides
-    packing = (weight, (spec.outputs * o, o, c, y, x))
     prepared = prepare(plan, spec, tile, source, packing, bias, spec.framed)
     plan.call(
         correlate_and_pool(spec, tile, kernel, pooled, relu),

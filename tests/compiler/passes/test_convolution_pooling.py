@@ -64,7 +64,7 @@ def kernels(program):
 
 def test_both_are_one_kernel_each():
     names = kernels(check(training()))
-    assert "correlate_and_pool" in names and "sparse_weight_gradient" in names
+    assert "correlate_rows_and_pool" in names and "sparse_weight_gradient" in names
     assert not {"correlate", "max_pool", "max_pool_gradient", "weight_gradient"} & set(names)
 
 
