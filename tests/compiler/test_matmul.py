@@ -26,6 +26,7 @@ from fakel.interpreter import Interpreter
 from fakel.ops.activation import _relu_gradient
 from fakel.runtime.native import compile_kernel
 from fakel.tensor import dtypes
+from tests.compiler.native import both
 
 PAGE = mmap.PAGESIZE
 FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -503,3 +504,22 @@ kernel pack(source: f32, packed: f32)
         let to10 = place4 + (p8 * 4)
         packed[to10:4] = source[from9:2 of 4]
 """
+
+
+def test_linear_of_a_transposed_sequence_is_native():
+    """Its first two dimensions cannot be walked as one."""
+    rng = np.random.default_rng(0)
+    data, weight, bias = (
+        rng.standard_normal(shape).astype(np.float32) for shape in ((5, 7, 20), (9, 20), (9,))
+    )
+
+    def compute():
+        x, w, b = (fakel.tensor(array) for array in (data, weight, bias))
+        return fakel.nn.functional.linear(x.transpose(0, 1), w, b).relu().numpy().copy()
+
+    expected, found, interpreted = both(compute)
+    assert "linear" not in interpreted
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found, np.maximum(data.swapaxes(0, 1) @ weight.T + bias, 0), rtol=1e-4, atol=1e-5
+    )

@@ -25,6 +25,11 @@ CASES = [
     ("GRU", 4, 3, 5, 16, {"bidirectional": True}, False),
     ("RNN", 7, 5, 6, 20, {}, False),
     ("RNN", 3, 40, 4, 130, {"nonlinearity": "relu"}, True),
+    # long enough to be cut into parts
+    ("LSTM", 40, 33, 3, 5, {"bidirectional": True}, False),
+    ("LSTM", 9, 128, 3, 7, {"proj_size": 4}, False),
+    ("GRU", 20, 64, 3, 9, {}, False),
+    ("RNN", 11, 100, 3, 7, {}, False),
     ("RNN", 1, 3, 5, 1, {"bidirectional": True, "num_layers": 2}, False),
 ]
 each_case = pytest.mark.parametrize("number", range(len(CASES)), ids=lambda i: str(CASES[i][:5]))

@@ -349,6 +349,14 @@ def _factors(node: Node, inputs: list[Access]) -> tuple[Access, ...] | None:
         rows = _matrix(data)
         (features, width), (step, across) = weight.shape, weight.strides
         turned = replace(weight, shape=(width, features), strides=(across, step))
+        if rows is None and len(data.shape) == 3:
+            # such as a sequence whose first dimensions are transposed: a batch of matrices
+            batch = data.shape[0]
+            return (
+                data,
+                replace(turned, shape=(batch, width, features), strides=(0, across, step)),
+                *bias,
+            )
         return None if rows is None else (rows, turned, *bias)
     left, vector = inputs
     matrix = replace(left, shape=(1, *left.shape)[-2:], strides=(0, *left.strides)[-2:])

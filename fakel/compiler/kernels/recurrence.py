@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.copies import copy_kernel
 from fakel.compiler.kernels.packing import Packing, packing_kernel
 from fakel.compiler.kernels.tiles import Numbers, Vectors, over_vectors, product, tile_shape
 from fakel.compiler.loop_ir import (
@@ -30,6 +31,10 @@ GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 _SAVED = {"rnn_tanh": 0, "rnn_relu": 0, "lstm": 5, "gru": 4}
 # multiply-adds from which several threads are worth their start
 _PARALLEL_WORK = 200_000
+# rows of a part: enough for products over all of them, and of whose saved values no more than this
+# many
+_PART_ROWS = 256
+_PART_ELEMENTS = 512 * 1024
 # elements from which several threads pack a weight
 _PARALLEL_MOVES = 20_000
 
@@ -98,6 +103,41 @@ def recurrence(node: Node, inputs: dict[str, Access | None]) -> Recurrence | Non
         fitting = sizes.dtype.name == "int64" and sizes.strides == (1,)
     empty = 0 in (layer.steps, layer.batch, layer.rows, layer.units, layer.features)
     return layer if kinds == {"float32"} and fitting and not empty else None
+
+
+def parts_of(layer: Recurrence) -> list[tuple[int, Recurrence]]:
+    """The layer cut into parts that follow one another in time, in the order in which it takes
+    them: what one kernel writes about a part is in the cache when the next reads it. For each, the
+    number of its first row.
+    """
+    steps = max(_PART_ROWS // layer.batch // 2 * 2, 2)
+    if layer.packed or layer.saved_width * steps * layer.batch > _PART_ELEMENTS:
+        return [(0, layer)]
+    found = []
+    for start in range(0, layer.steps, steps):
+        count = min(steps, layer.steps - start)
+        part = replace(layer, steps=count, rows=count * layer.batch)
+        found.append((start * layer.batch, part))
+    return found[::-1] if layer.reverse else found
+
+
+def rows_of(access: Access, first: int, part: Recurrence) -> Access:
+    """A part's rows."""
+    offset = access.offset + first * access.strides[0]
+    return replace(access, offset=offset, shape=(part.rows, *access.shape[1:]))
+
+
+def copied(plan: Any, source: Access | None, target: Access) -> None:
+    """Fills the target with the source, which broadcasts to its shape, or with zeros."""
+    if source is not None:
+        kernel, parallel = copy_kernel(source, target)
+        plan.call(kernel, [source, target], writes=[target], parallel=parallel)
+        return
+    build = Builder("zeros")
+    out = build.buffer("out", target.scalar)
+    with build.loop(target.count) as i:
+        build.store(out, i, 0.0)
+    plan.call(build.kernel, [target], writes=[target], parallel=False)
 
 
 @dataclass(frozen=True)

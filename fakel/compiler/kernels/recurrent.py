@@ -15,13 +15,15 @@ from fakel.compiler import math as functions
 from fakel.compiler import target
 from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.kernels.recurrence import (
-    GATES,
     Recurrence,
     Weight,
     check_sizes,
+    copied,
     over_steps,
     pack_weight,
+    parts_of,
     recurrence,
+    rows_of,
     wrong_sizes,
     zero,
 )
@@ -37,6 +39,7 @@ from fakel.compiler.loop_ir import (
 )
 from fakel.compiler.lowering import lowers
 from fakel.graph import Node
+from fakel.tensor.size import contiguous_strides
 
 _INPUTS = (
     "input", "hidden", "cell", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "batch_sizes",
@@ -45,16 +48,14 @@ _INPUTS = (
 
 @dataclass(frozen=True)
 class _Forward:
-    """A kernel's parameters: the layer, its packed weights, whether the recurrent weight has a
-    bias, and the strides of the states that it starts from.
+    """A kernel's parameters: the layer, its packed weights, and whether the recurrent weight has a
+    bias.
     """
 
     layer: Recurrence
     recurrent: Weight
     projection: Weight | None
     bias: bool
-    hidden: tuple[int, ...]
-    cell: tuple[int, ...] | None
 
 
 @lowers("recurrent_layer")
@@ -73,38 +74,38 @@ def _recurrent_layer(plan: Any, node: Node) -> bool:
     output, last_hidden, *last_cell, saved = plan.results(node)
     # the input's part of the gates lies where the activated gates will, or the outputs
     width = layer.gates * layer.units
-    gates = output if GATES[layer.mode] == 1 else saved
+    gates = output if layer.gates == 1 else saved
     gates = replace(gates, shape=(layer.rows, width))
-    turned = replace(w_ih, shape=w_ih.shape[::-1], strides=w_ih.strides[::-1])
+    turned = replace(plan.scratch(w_ih.count, w_ih.dtype), shape=w_ih.shape[::-1])
+    turned = replace(turned, strides=contiguous_strides(turned.shape))
+    copied(plan, replace(w_ih, shape=w_ih.shape[::-1], strides=w_ih.strides[::-1]), turned)
     added = tuple(each for each in (inputs["b_ih"],) if each is not None)
-    matmul(plan, data, turned, gates, Epilogue(added=added))
     recurrent, packed = pack_weight(plan, layer, w_hh, layer.gates, along_rows=True)
     projection, packed_projection = None, None
     if w_hr is not None:
         projection, packed_projection = pack_weight(plan, layer, w_hr, 1, along_rows=True)
-    kernel = _kernel(
-        _Forward(
-            layer,
-            recurrent,
-            projection,
-            bias is not None,
-            hidden.strides,
-            None if cell is None else cell.strides,
-        ),
-        target.current(),
-    )
+    # rows that start or end at another step than the rest have the same state in both halves
     states = plan.scratch(2 * layer.batch * layer.features, hidden.dtype)
+    halves = replace(states, shape=(2, *hidden.shape), strides=(hidden.count, layer.features, 1))
+    copied(plan, hidden, halves)
+    copied(plan, hidden, last_hidden)
+    if cell is not None:
+        copied(plan, cell, last_cell[0])
     unprojected = None if w_hr is None else plan.scratch(layer.batch * layer.units, hidden.dtype)
-    written = [states, output, last_hidden, *last_cell, saved]
-    written += [] if unprojected is None else [unprojected]
-    arguments = [packed, hidden, cell, bias, inputs["batch_sizes"], packed_projection, *written]
-    plan.call(
-        kernel,
-        [each for each in arguments if each is not None],
-        writes=written,
-        parallel=layer.parallel,
-        errors=wrong_sizes,
-    )
+    for first, part in parts_of(layer):
+        rows = rows_of(data, first, part)
+        matmul(plan, rows, turned, rows_of(gates, first, part), Epilogue(added=added))
+        written = [states, rows_of(output, first, part), last_hidden, *last_cell]
+        written += [rows_of(saved, first, part)]
+        written += [] if unprojected is None else [unprojected]
+        arguments = [packed, bias, inputs["batch_sizes"], packed_projection, *written]
+        plan.call(
+            _kernel(_Forward(part, recurrent, projection, bias is not None), target.current()),
+            [each for each in arguments if each is not None],
+            writes=written,
+            parallel=layer.parallel,
+            errors=wrong_sizes,
+        )
     return True
 
 
@@ -124,9 +125,8 @@ class _Layer:
         def buffer(name: str, present: bool = True, scalar: str = "f32") -> Any:
             return self.build.buffer(name, scalar) if present else None
 
-        has_cell, projected = forward.cell is not None, forward.projection is not None
+        has_cell, projected = self.layer.mode == "lstm", forward.projection is not None
         self.weight = buffer("weight")
-        self.hidden, self.cell = buffer("hidden"), buffer("cell", has_cell)
         self.bias = buffer("bias", forward.bias)
         self.sizes = buffer("sizes", self.layer.packed, "i64")
         self.projection = buffer("projection", projected)
@@ -145,7 +145,6 @@ class _Layer:
         if self.sizes is not None:
             check_sizes(build, layer, self.sizes)
         with share_of(build, layer.batch) as (start, stop):
-            self._begin(start, stop)
             with over_steps(build, layer, self.sizes) as (number, first, count):
                 end = build.let(call("min", stop, count), "end") if layer.packed else stop
                 size = layer.batch * layer.features
@@ -154,25 +153,6 @@ class _Layer:
                 self._keep(start, end, first, old)
                 self._step(start, end, first, old, new)
         return build.kernel
-
-    def _begin(self, start: Expression, stop: Expression) -> None:
-        """The states before the first step. Rows that start or end at another one than the rest
-        have the same state in both halves until then.
-        """
-        build, layer = self.build, self.layer
-        with build.loop(stop, start, name="row") as row:
-            with build.loop(layer.features, name="u") as unit:
-                row_step, step = self.forward.hidden
-                value = build.let(build.load(self.hidden, row * row_step + unit * step))
-                place = row * layer.features + unit
-                build.store(self.states, place, value)
-                build.store(self.states, place + layer.batch * layer.features, value)
-                build.store(self.last_hidden, place, value)
-            if self.forward.cell is not None:
-                row_step, step = self.forward.cell
-                with build.loop(layer.units, name="u") as unit:
-                    value = build.load(self.cell, row * row_step + unit * step)
-                    build.store(self.last_cell, row * layer.units + unit, value)
 
     def _keep(self, start: Expression, end: Expression, first: Expression, old: Expression) -> None:
         """Saves the hidden states before the step."""

@@ -14,14 +14,17 @@ from typing import Any
 
 from fakel.compiler import math as functions
 from fakel.compiler import target
-from fakel.compiler.kernels.matmul import matmul
+from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.kernels.recurrence import (
     Recurrence,
     Weight,
     check_sizes,
+    copied,
     over_steps,
     pack_weight,
+    parts_of,
     recurrence,
+    rows_of,
     wrong_sizes,
     zero,
 )
@@ -33,7 +36,6 @@ from fakel.compiler.loop_ir import (
     Variable,
     binary,
     call,
-    literal,
     select,
 )
 from fakel.compiler.lowering import Access, lowers
@@ -47,8 +49,6 @@ _INPUTS = (
 # sums of biases over fewer elements stay on one thread
 _PARALLEL_ELEMENTS = 32768
 
-_Strides = tuple[int, ...] | None
-
 
 @dataclass(frozen=True)
 class _Backward:
@@ -57,13 +57,7 @@ class _Backward:
     layer: Recurrence
     recurrent: Weight
     projection: Weight | None
-    output_gradient: _Strides
-    hidden_gradient: _Strides
-    cell_gradient: _Strides
-
-
-def _strides(access: Access | None) -> _Strides:
-    return None if access is None else access.strides
+    output_gradient: tuple[int, ...] | None
 
 
 @lowers("recurrent_layer_gradient")
@@ -76,67 +70,75 @@ def _recurrent_layer_gradient(plan: Any, node: Node) -> bool:
     if layer is None:
         return False
     data, w_ih, w_hh, w_hr = (inputs[name] for name in ("input", "w_ih", "w_hh", "w_hr"))
-    cell, saved, arriving = inputs["cell"], inputs["saved"], inputs["output_gradient"]
+    cell, arriving = inputs["cell"], inputs["output_gradient"]
+    output, saved = inputs["output"], inputs["saved"]
     assert data is not None and w_ih is not None and w_hh is not None and saved is not None
     if arriving is not None and arriving.strides[1] not in (0, 1):
         return False
     wanted = plan.outputs_of[id(node)]
     results = plan.results(node)
     kind, width = data.dtype, layer.gates * layer.units
-
-    def scratch(columns: int) -> Access:
-        made = plan.scratch(layer.rows * columns, kind)
-        return replace(made, shape=(layer.rows, columns), strides=(columns, 1))
-
     recurrent, packed = pack_weight(plan, layer, w_hh, 1, along_rows=False)
     projection, packed_projection = None, None
-    of_input = scratch(width)
-    of_hidden = scratch(width) if layer.mode == "gru" else of_input
-    written = [results[1], of_input]
-    written += [] if cell is None else [results[2]]
-    written += [of_hidden] if layer.mode == "gru" else []
+    copied(plan, inputs["hidden_gradient"], results[1])
+    states = [results[1]]
+    if cell is not None:
+        copied(plan, inputs["cell_gradient"], results[2])
+        states.append(results[2])
+    parts = parts_of(layer)[::-1]
+    rows = max(part.rows for _, part in parts)
+
+    def scratch(columns: int) -> Access:
+        made = plan.scratch(rows * columns, kind)
+        return replace(made, shape=(rows, columns), strides=(columns, 1))
+
+    of_gates = [scratch(width) for _ in range(2 if layer.mode == "gru" else 1)]
+    projecting = []
     if w_hr is not None:
         projection, packed_projection = pack_weight(plan, layer, w_hr, 1, along_rows=False)
-        arrived, unprojected = scratch(layer.features), scratch(layer.units)
-        written += [arrived, unprojected, plan.scratch(layer.batch * layer.units, kind)]
-    backward = _Backward(
-        layer,
-        recurrent,
-        projection,
-        _strides(arriving),
-        _strides(inputs["hidden_gradient"]),
-        _strides(inputs["cell_gradient"]),
-    )
-    read = [packed, arriving, inputs["hidden_gradient"], inputs["cell_gradient"]]
-    read += [inputs["batch_sizes"], packed_projection, saved]
-    read += [inputs["output"]] if layer.gates == 1 else []
-    plan.call(
-        _kernel(backward, target.current()),
-        [each for each in (*read, *written) if each is not None],
-        writes=written,
-        parallel=layer.parallel,
-        errors=wrong_sizes,
-    )
+        projecting = [scratch(layer.features), scratch(layer.units)]
+        projecting.append(plan.scratch(layer.batch * layer.units, kind))
     before = replace(
         saved,
         offset=saved.offset + layer.before,
         shape=(layer.rows, layer.features),
         strides=(layer.saved_width, 1),
     )
-    if 0 in wanted:
-        matmul(plan, of_input, w_ih, results[0])
-    if 3 in wanted:
-        matmul(plan, _turned(of_input), data, results[3])
-    if 4 in wanted:
-        matmul(plan, _turned(of_hidden), before, results[4])
-    biases = [results[i] for i in (5, 6) if i in wanted and results[i].count]
-    if layer.mode == "gru":
-        for i, pulled in ((5, of_input), (6, of_hidden)):
-            _sum_rows(plan, pulled, [results[i]] if results[i] in biases else [])
-    else:
-        _sum_rows(plan, of_input, biases)
-    if 7 in wanted and w_hr is not None:
-        matmul(plan, _turned(arrived), unprojected, results[7])
+    for number, (first, part) in enumerate(parts):
+
+        def own(access: Access, first: int = first, part: Recurrence = part) -> Access:
+            return rows_of(access, first, part)
+
+        written = [*states, *of_gates, *projecting]
+        read = [packed, None if arriving is None else own(arriving), inputs["batch_sizes"]]
+        read += [packed_projection, own(saved)]
+        read += [own(output)] if output is not None and layer.gates == 1 else []
+        backward = _Backward(
+            part, recurrent, projection, None if arriving is None else arriving.strides
+        )
+        plan.call(
+            _kernel(backward, target.current()),
+            [each for each in (*read, *written) if each is not None],
+            writes=written,
+            parallel=layer.parallel,
+            errors=wrong_sizes,
+        )
+        of_input, of_hidden = (rows_of(of_gates[i], 0, part) for i in (0, -1))
+        if 0 in wanted:
+            matmul(plan, of_input, w_ih, own(results[0]))
+        products = [(3, of_input, own(data)), (4, of_hidden, own(before))]
+        if w_hr is not None:
+            arrived, unprojected = (rows_of(each, 0, part) for each in projecting[:2])
+            products.append((7, arrived, unprojected))
+        for i, left, right in products:
+            if i in wanted:
+                epilogue = Epilogue(accumulate=number > 0)
+                matmul(plan, _turned(left), right, results[i], epilogue)
+        biases = [(i, each) for i, each in ((5, of_input), (6, of_hidden)) if i in wanted]
+        biases = [(i, each) for i, each in biases if results[i].count]
+        for source in dict.fromkeys(each for _, each in biases):
+            sums = [results[i] for i, each in biases if each == source]
+            _sum_rows(plan, source, sums, number > 0)
     return True
 
 
@@ -144,17 +146,15 @@ def _turned(access: Access) -> Access:
     return replace(access, shape=access.shape[::-1], strides=access.strides[::-1])
 
 
-def _sum_rows(plan: Any, source: Access, results: Sequence[Access]) -> None:
-    """The sum over all rows, as often as there are results."""
-    if not results:
-        return
+def _sum_rows(plan: Any, source: Access, results: Sequence[Access], accumulate: bool) -> None:
+    """The sum over all rows, as often as there are results; or adds it to them."""
     outputs = [(f"out{i}", each, (0, 1)) for i, each in enumerate(results)]
     rows = Rows("sum_rows", source.shape, (0,), [("x", source, source.strides), *outputs])
 
     def row() -> None:
         (total,) = rows.fold([(SUM, source.scalar)], lambda: [rows.at("x")])
         for name, _, _ in outputs:
-            rows.put(name, total)
+            rows.put(name, total + rows.at(name) if accumulate else total)
 
     parallel = source.count >= _PARALLEL_ELEMENTS
     rows.run(row, parallel)
@@ -180,15 +180,12 @@ class _Gradient:
         projected, mode = backward.projection is not None, self.layer.mode
         self.weight = buffer("weight")
         self.output_gradient = buffer("output_gradient", backward.output_gradient is not None)
-        self.hidden_gradient = buffer("hidden_gradient", backward.hidden_gradient is not None)
-        self.cell_gradient = buffer("cell_gradient", backward.cell_gradient is not None)
         self.sizes = buffer("sizes", self.layer.packed, "i64")
         self.projection = buffer("projection", projected)
         self.saved, self.output = buffer("saved"), buffer("output", self.layer.gates == 1)
         # the gradients of the states, which become those of the states before the first step
-        self.pulled = buffer("pulled")
+        self.pulled, self.cell_pulled = buffer("pulled"), buffer("cell_pulled", mode == "lstm")
         self.of_input = buffer("of_input")
-        self.cell_pulled = buffer("cell_pulled", mode == "lstm")
         self.of_hidden = buffer("of_hidden", mode == "gru")
         self.arrived = buffer("arrived", projected)
         self.unprojected = buffer("unprojected", projected)
@@ -199,24 +196,10 @@ class _Gradient:
         if self.sizes is not None:
             check_sizes(build, layer, self.sizes)
         with share_of(build, layer.batch) as (start, stop):
-            with build.loop(stop, start, name="row") as row:
-                self._begin(row, self.pulled, layer.features, "hidden_gradient")
-                if layer.mode == "lstm":
-                    self._begin(row, self.cell_pulled, layer.units, "cell_gradient")
             with over_steps(build, layer, self.sizes, backwards=True) as (_, first, count):
                 end = build.let(call("min", stop, count), "end") if layer.packed else stop
                 self._step(start, end, first)
         return build.kernel
-
-    def _begin(self, row: Expression, into: Any, width: int, name: str) -> None:
-        """A row of the gradient that arrives at the last states."""
-        build, strides = self.build, getattr(self.backward, name)
-        with build.loop(width, name="u") as unit:
-            value = literal(0.0, "f32")
-            if strides is not None:
-                place = row * strides[0] + unit * strides[1]
-                value = build.load(getattr(self, name), place)
-            build.store(into, row * width + unit, value)
 
     def _step(self, start: Expression, end: Expression, first: Expression) -> None:
         build, layer = self.build, self.layer
