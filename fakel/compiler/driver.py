@@ -13,6 +13,7 @@ from fakel.compiler.passes.dead import DropUnread
 from fakel.compiler.passes.donation import UpdateInPlace
 from fakel.compiler.passes.product_epilogue import JoinEpilogues
 from fakel.compiler.passes.relu_gradient import MaskPooled
+from fakel.compiler.passes.slices import JoinSlices
 from fakel.compiler.passes.views import ComposeViews
 from fakel.compiler.plan import Plan
 from fakel.compiler.program import Program
@@ -21,6 +22,7 @@ from fakel.graph import Node
 PASSES = (
     ComposeViews(),
     ShareCommon(),
+    JoinSlices(),
     MaskPooled(),
     DropUnread(),
     UpdateInPlace(),

@@ -9,6 +9,7 @@ from typing import Any
 
 from fakel.compiler import target
 from fakel.compiler.copies import copy_kernel
+from fakel.compiler.kernels.filling import zeros
 from fakel.compiler.kernels.packing import Packing, packing_kernel
 from fakel.compiler.kernels.tiles import Numbers, Vectors, over_vectors, product, tile_shape
 from fakel.compiler.loop_ir import (
@@ -133,11 +134,7 @@ def copied(plan: Any, source: Access | None, target: Access) -> None:
         kernel, parallel = copy_kernel(source, target)
         plan.call(kernel, [source, target], writes=[target], parallel=parallel)
         return
-    build = Builder("zeros")
-    out = build.buffer("out", target.scalar)
-    with build.loop(target.count) as i:
-        build.store(out, i, 0.0)
-    plan.call(build.kernel, [target], writes=[target], parallel=False)
+    zeros(plan, target)
 
 
 @dataclass(frozen=True)
