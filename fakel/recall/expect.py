@@ -18,8 +18,8 @@ from fakel.recall.keys import add_to_key, is_operand
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor, get_default_dtype
 
-# instead of the number of a node: a leaf that this run has not met, or only earlier in this call
-_NEW, _AGAIN = None, "again"
+# instead of the number of a node: a leaf that this run has not met
+_NEW = None
 
 Met = tuple[list[Tensor], list[float], list[Any]]
 
@@ -62,7 +62,8 @@ class Expectation:
         self.names = tuple(kwargs)
         values = (*args, *kwargs.values())
         self.width = len(values)
-        self.tensors: list[tuple[int, Any, Any, Any]] = []
+        # position, stamp, number of the node, its shape, an earlier tensor with the same leaf
+        self.tensors: list[tuple[int, Any, int | None, Any, int | None, Any]] = []
         self.constants: list[tuple[int, Any, Any]] = []
         self.numbers: list[int] = []
         known = iter(nodes)
@@ -71,9 +72,11 @@ class Expectation:
                 if value._stamp is None:
                     value._stamp = object()
                 number = next(known)
-                if number is None and first[len(self.tensors)] != len(self.tensors):
-                    number = _AGAIN
-                self.tensors.append((position, value._stamp, number, _geometry(value)))
+                count = len(self.tensors)
+                again = first[count] if number is _NEW and first[count] != count else None
+                shape = value._storage.node.shape
+                geometry = _geometry(value)
+                self.tensors.append((position, value._stamp, number, shape, again, geometry))
             elif numbers and is_operand(value):
                 self.numbers.append(position)
             else:
@@ -102,7 +105,7 @@ class Expectation:
     def _meet(self, run: Run, args: tuple[Any, ...]) -> Met | None:
         token = run.token
         arguments = []
-        for position, stamp, number, geometry in self.tensors:
+        for position, stamp, number, shape, again, geometry in self.tensors:
             value = args[position]
             if not isinstance(value, Tensor):
                 return None
@@ -115,12 +118,17 @@ class Expectation:
             base = value._base
             if base is not None and base._generation != value._generation:
                 return None
-            if number is _NEW:
-                if node.run is token or node.value is None:
+            if number is not _NEW:
+                if node.run is not token or node.number != number:
+                    return None
+            elif again is not None:
+                if node is not arguments[again]._storage.node:
+                    return None
+            else:
+                # a write through a view may have changed the shape, which no stamp tells
+                if node.run is token or node.value is None or node.shape != shape:
                     return None
                 run.bind(node)
-            elif node.run is not token or (node.number != number and number is not _AGAIN):
-                return None
             arguments.append(value)
         for position, constant, parts in self.constants:
             value = args[position]
