@@ -23,6 +23,7 @@ from fakel.tensor.size import contiguous_strides
 
 _LARGEST_CONE = 48  # nodes
 _MOST_SOURCES = 24
+_LONGEST_CHAIN = 6
 # what is computed again rather than stored and loaded: its cost, and the tensors it reads
 _CHEAP, _FEW_SOURCES = 3, 1
 
@@ -102,11 +103,50 @@ class Operand:
         """The loop IR's name of the element type."""
         return Access(0, 0, self.shape, (), self.dtype).scalar
 
+    @property
+    def written(self) -> list[Access]:
+        """What is stored on the way."""
+        return [access for _, access in self.stored]
+
     def seen(self, view: Callable[[Access], Access]) -> Operand:
         """The operand with another geometry, the same for everything in memory."""
         sources = tuple(view(source) for source in self.sources)
         stored = tuple((node, view(access)) for node, access in self.stored)
         return Operand(sources[0].shape, self.dtype, sources, self.cone, self.root, stored)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A tensor that a kernel computes, and pointwise nodes that follow it in registers.
+
+    Args:
+        place: where the last of the nodes is put.
+        value: what the kernel computes.
+        cone: what follows; its sources are the value and what lies in memory.
+        sources: where the other sources lie, with strides over the shape.
+    """
+
+    place: Access
+    value: Value
+    cone: Cone
+    sources: tuple[Access, ...]
+
+    def seen(self, view: Callable[[Access], Access]) -> Result:
+        """The result with another geometry, the same for everything in memory."""
+        sources = tuple(view(source) for source in self.sources)
+        return Result(view(self.place), self.value, self.cone, sources)
+
+    @property
+    def others(self) -> list[Value]:
+        """The sources of the cone that lie in memory."""
+        return [source for source in self.cone.sources if source is not self.value]
+
+    def after(
+        self, build: Builder, value: Expression, load: Callable[[Value], Expression]
+    ) -> Expression:
+        """What is put in place of the value."""
+        values = self.cone.values(build, lambda s: value if s is self.value else load(s))
+        return values[id(self.cone.nodes[-1])]
 
 
 def operand_of(access: Access) -> Operand:
@@ -129,10 +169,16 @@ class Fusion:
         self.emit = emit
         self.waiting: dict[int, Value] = {}
         self.order: dict[int, int] = {}
+        # buffers that the kernel of an operand will write
+        self.unwritten: set[int] = set()
         self.done: set[int] = set()
 
     def take(self, node: Value) -> bool:
-        """Lets a node wait. False when it is not pointwise, or has no elements."""
+        """Lets a node wait, unless it was computed already. False when it is not pointwise, or has
+        no elements.
+        """
+        if self.plan.is_placed(node) and id(node) in self.done:
+            return True
         if not meanings.is_pointwise(node) or 0 in node.shape:
             return False
         self.waiting[id(node)] = node
@@ -189,6 +235,7 @@ class Fusion:
         cone = self._cone(node)
         shape = tuple(node.shape)
         sources = tuple(self._onto(self.plan.read(source), shape) for source in cone.sources)
+        assert not any(source.buffer in self.unwritten for source in sources)
         if cone.may_fail or not all(map(_is_regular, sources)):
             return operand_of(self.plan.read(node))
         self.done.add(id(reader))
@@ -197,7 +244,54 @@ class Fusion:
             stored.append(node)
         self._leave(cone, stored)
         places = tuple((each, self.plan.read(each)) for each in stored)
+        self.unwritten.update(place.buffer for _, place in places)
         return Operand(shape, node.dtype, sources, cone, node, places)
+
+    def result(self, value: Value) -> Result | Access:
+        """What a kernel writes that computes a value: the pointwise nodes that alone read it, and
+        each other, are computed with it as far as the rest of what they read is there.
+
+        Args:
+            value: what the kernel computes.
+
+        Returns:
+            a Result, or where the value lies when nothing follows it.
+        """
+        chain: list[Value] = []
+        last = value
+        while len(chain) < _LONGEST_CHAIN and id(last) not in self.plan.stored:
+            readers = {id(r): r for r in self.plan.consumers.get(id(last), ())}
+            if len(readers) != 1:
+                break
+            (reader,) = readers.values()
+            if not self._follows(reader, last):
+                break
+            chain.append(reader)
+            last = reader
+        if not chain:
+            return self.plan.read(value)
+        inside = {id(value), *(id(each) for each in chain)}
+        others = {id(s): s for each in chain for s in each.sources if id(s) not in inside}
+        self.done.update(id(each) for each in chain)
+        cone = Cone(tuple(chain), (value, *others.values()))
+        shape = tuple(value.shape)
+        sources = tuple(self._onto(self.plan.read(each), shape) for each in others.values())
+        return Result(self.plan.result(last), value, cone, sources)
+
+    def _follows(self, reader: Value, value: Value) -> bool:
+        """Whether a node can be computed where a value that it reads is."""
+        if not meanings.is_pointwise(reader) or meanings.MEANINGS[reader.name].wrong:
+            return False
+        if tuple(reader.shape) != tuple(value.shape) or reader.replaces is not None:
+            return False
+        shape = tuple(value.shape)
+        others = [source for source in reader.sources if source is not value]
+        return all(
+            self.plan.is_placed(other)
+            and self.plan.read(other).buffer not in self.unwritten
+            and _is_regular(self._onto(self.plan.read(other), shape))
+            for other in others
+        )
 
     # ---------------------------------------------------------------- cones
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from fakel.compiler import pointwise
 from fakel.compiler.copies import copy_kernel
-from fakel.compiler.fusion import Fusion, Operand
+from fakel.compiler.fusion import Fusion, Operand, Result
 from fakel.compiler.graph import Graph, Group, Value
 from fakel.compiler.labels import Origins, operations
 from fakel.compiler.loop_ir import Kernel
@@ -114,7 +114,7 @@ class Plan:
 
     def operand(self, value: Value, reader: Value, walks: int = 1) -> Operand:
         """A value as what a kernel reads: memory, or what waits to be computed. To be called when
-        nothing can keep the kernel from being added any more.
+        all else that the kernel reads was read, and nothing can keep it from being added.
 
         Args:
             value: what is read.
@@ -142,6 +142,23 @@ class Plan:
         for number, output in picked.items():
             self.accesses[id(output)] = made[number]
         return made
+
+    def following(self, value: Value, output: int = -1) -> Result | Access:
+        """What a kernel writes that computes a value, whose place was made: the value itself, or
+        what pointwise nodes make of it in registers. To be called like ``operand``.
+
+        Args:
+            value: what the kernel computes.
+            output: which of a value's several outputs.
+        """
+        if output >= 0:
+            picked = self.outputs_of.get(id(value), {}).get(output)
+            if picked is None:
+                made = self.accesses[id(value)]
+                assert isinstance(made, tuple)
+                return made[output]
+            value = picked
+        return self.fusion.result(value)
 
     def scratch(self, count: int, dtype: Any) -> Access:
         """Memory with undefined contents, for the calls of one value."""
@@ -173,6 +190,7 @@ class Plan:
         names = tuple(dict.fromkeys(part.name for part in parts))
         work = sum(operations(part) for part in parts)
         made = _buffers(writes)
+        self.fusion.unwritten -= made
         if isinstance(elementwise, bool):
             elementwise = (0,) * len(arguments) if elementwise else ()
         self.steps.append(

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.fusion import Operand, Result
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
@@ -38,6 +39,9 @@ from fakel.compiler.loop_ir import (
 )
 from fakel.compiler.lowering import Access
 from fakel.compiler.nests import merged
+
+# an operand: its name, where it lies or how it is computed, its strides
+Given = tuple[str, Access | Operand | Result, Sequence[int] | None]
 
 # float32 terms that one lane adds up before the sum goes on in float64
 _BLOCK = 512
@@ -132,7 +136,7 @@ class Rows:
         shape: the sizes of all dimensions.
         dims: the dimensions that make up a row.
         operands: for each, a name, where it lies, and its strides over ``shape``: 0 along the row
-            for what a row has one of.
+            for what a row has one of. Or a name, an operand that is computed on the way, and None.
         scalar: the element type in which most is computed.
         vectors: how many registers wide the widest vectors are.
         ordered: whether a row's elements must stay in order.
@@ -143,16 +147,19 @@ class Rows:
         name: str,
         shape: Sequence[int],
         dims: Sequence[int],
-        operands: Sequence[tuple[str, Access, Sequence[int]]],
+        operands: Sequence[Given],
         scalar: str = "f32",
         vectors: int = 4,
         ordered: bool = False,
     ) -> None:
         self.build = Builder(name)
-        self.accesses = [access for _, access, _ in operands]
-        self._numbers = {label: number for number, (label, _, _) in enumerate(operands)}
-        self.buffers = [self.build.buffer(label, access.scalar) for label, access, _ in operands]
-        strides = [tuple(steps) for _, _, steps in operands]
+        self._fused = {label: given for label, given, _ in operands if isinstance(given, Operand)}
+        self._results = {label: given for label, given, _ in operands if isinstance(given, Result)}
+        present = [each for given in operands for each in _in_memory(*given)]
+        self.accesses = [access for _, access, _ in present]
+        self._numbers = {label: number for number, (label, _, _) in enumerate(present)}
+        self.buffers = [self.build.buffer(label, access.scalar) for label, access, _ in present]
+        strides = [tuple(steps) for _, _, steps in present]
         reduced = [dim for dim in range(len(shape)) if dim in set(dims)]
         kept = [dim for dim in range(len(shape)) if dim not in set(dims)]
         self.kept, self.kept_steps = _nest(shape, kept, strides, sort=True)
@@ -162,6 +169,11 @@ class Rows:
         self._lanes = 1
         self._base: list[Expression] = []
         self._inner: list[Any] = [0] * len(self.row)
+        # walks along the row so far, the first in which each fused operand was used, and the values
+        # of those at this place
+        self._walks = 0
+        self._first_walk: dict[str, int] = {}
+        self._here: dict[str, Expression] = {}
 
     @property
     def kernel(self) -> Kernel:
@@ -171,6 +183,11 @@ class Rows:
     def access(self, name: str) -> Access:
         """Where an operand lies."""
         return self.accesses[self._numbers[name]]
+
+    @property
+    def stored(self) -> list[Access]:
+        """What operands store on the way."""
+        return [access for operand in self._fused.values() for access in operand.written]
 
     def _choose_lanes(self, vectors: int) -> None:
         """Which dimension the lanes lie along; it becomes the last of the row or of the kept
@@ -255,6 +272,7 @@ class Rows:
 
     def _enter(self, indices: list[Any], lanes: int) -> None:
         self._lanes = lanes
+        self._walks, self._first_walk, self._here = 0, {}, {}
         self._inner = [0] * len(self.row)
         self._base = []
         for steps in self.kept_steps:
@@ -277,9 +295,31 @@ class Rows:
         """An operand's elements at this place of the row; outside of a walk, what the row has
         one of.
         """
+        if name in self._fused:
+            if name not in self._here:
+                self._here[name] = self._value(name, self._fused[name])
+            return self._here[name]
         operand = self._numbers[name]
         index, lanes = self._index(operand)
         return self.build.load(self.buffers[operand], index, lanes)
+
+    def _value(self, name: str, operand: Operand) -> Expression:
+        """A fused operand at this place. The first walk stores what is to be stored, from which
+        later ones load it.
+        """
+        if operand.cone is None or operand.root is None:
+            return self.at(f"{name}0")
+        first = self._first_walk.setdefault(name, self._walks) == self._walks
+        places = {id(node): f"{name}_{i}" for i, (node, _) in enumerate(operand.stored)}
+        if not first and id(operand.root) in places:
+            value = self.at(places[id(operand.root)])
+            return binary("!=", value, 0) if operand.dtype.name == "bool" else value
+        labels = {id(node): f"{name}{i}" for i, node in enumerate(operand.cone.sources)}
+        values = operand.cone.values(self.build, lambda source: self.at(labels[id(source)]))
+        if first:
+            for node, _ in operand.stored:
+                self.put(places[id(node)], values[id(node)])
+        return values[id(operand.root)]
 
     def start(self, name: str) -> Expression:
         """The index in an operand's buffer at which the row starts."""
@@ -291,6 +331,11 @@ class Rows:
 
     def put(self, name: str, value: Expression) -> None:
         """Writes an operand's elements at this place."""
+        if name in self._results:
+            result = self._results[name]
+            labels = {id(source): f"{name}{i}" for i, source in enumerate(result.others)}
+            value = self.build.let(value)
+            value = result.after(self.build, value, lambda source: self.at(labels[id(source)]))
         operand = self._numbers[name]
         index, lanes = self._index(operand)
         scalar = self.buffers[operand].scalar
@@ -307,6 +352,7 @@ class Rows:
 
     def walk(self, body: Callable[[], None]) -> None:
         """Puts ``body`` into loops over the elements of the row."""
+        self._walks += 1
         pieces = self._row_pieces(self.row[-1] if self.row else 1)
         with contextlib.ExitStack() as stack:
             outer = [stack.enter_context(self.build.loop(size)) for size in self.row[:-1]]
@@ -324,6 +370,7 @@ class Rows:
             folds: for each term, how it is reduced, and its element type.
             terms: makes the terms at one place of the row.
         """
+        self._walks += 1
         last = self.row[-1] if self.row else 1
         limit = _BLOCK if any(f is SUM and scalar == "f32" for f, scalar in folds) else math.inf
         each = math.ceil(last / (1 if self.across else self.widest))
@@ -405,10 +452,24 @@ class Rows:
 
     @contextlib.contextmanager
     def _placed(self, inner: list[Any], lanes: int) -> Iterator[None]:
-        before = self._inner, self._lanes
-        self._inner, self._lanes = (inner if self.row else []), lanes
+        before = self._inner, self._lanes, self._here
+        self._inner, self._lanes, self._here = (inner if self.row else []), lanes, {}
         yield
-        self._inner, self._lanes = before
+        self._inner, self._lanes, self._here = before
+
+
+def _in_memory(
+    label: str, given: Access | Operand | Result, steps: Sequence[int] | None
+) -> list[Any]:
+    """The parts of an operand that lie in memory, with labels and strides."""
+    if isinstance(given, Access):
+        return [(label, given, given.strides if steps is None else steps)]
+    if isinstance(given, Result):
+        place = (label, given.place, given.place.strides)
+        return [place, *((f"{label}{i}", s, s.strides) for i, s in enumerate(given.sources))]
+    parts = [(f"{label}{i}", source, source.strides) for i, source in enumerate(given.sources)]
+    parts += [(f"{label}_{i}", at, at.strides) for i, (_, at) in enumerate(given.stored)]
+    return parts
 
 
 def _wide(fold: Fold, scalar: str) -> str:

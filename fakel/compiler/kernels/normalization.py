@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fakel.compiler.fusion import Operand, Result
 from fakel.compiler.loop_ir import Expression, call
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.rows import SUM, Rows, kept_strides
@@ -20,7 +21,7 @@ from fakel.tensor.size import contiguous_strides
 # kernels over fewer elements stay on one thread
 PARALLEL_ELEMENTS = 16384
 
-Operand = tuple[str, Access, Sequence[int]]
+Given = tuple[str, Access | Operand | Result, Sequence[int] | None]
 
 
 def _known(node: Node) -> bool:
@@ -29,8 +30,12 @@ def _known(node: Node) -> bool:
     return kinds in ({"float32"}, {"float64"}) and 0 not in shape
 
 
-def _reads(plan: Any, node: Node) -> list[Access | None]:
-    return [None if source is None else plan.read(source) for source in node.inputs]
+def _reads(plan: Any, node: Node, fused: int = -1) -> list[Access | None]:
+    """Where inputs lie, but for one that may be computed on the way."""
+    return [
+        None if source is None or position == fused else plan.read(source)
+        for position, source in enumerate(node.inputs)
+    ]
 
 
 def _call(
@@ -38,7 +43,7 @@ def _call(
     name: str,
     shape: Sequence[int],
     dims: Sequence[int],
-    operands: Sequence[Operand | None],
+    operands: Sequence[Given | None],
     row: Callable[[Rows], None],
     written: Sequence[str],
 ) -> None:
@@ -49,7 +54,7 @@ def _call(
     rows = Rows(name, shape, dims, present, present[0][1].scalar)
     parallel = math.prod(shape) >= PARALLEL_ELEMENTS
     rows.run(lambda: row(rows), parallel)
-    writes = [rows.access(label) for label in written]
+    writes = [*(rows.access(label) for label in written), *rows.stored]
     plan.call(rows.kernel, rows.accesses, writes=writes, parallel=parallel)
 
 
@@ -117,7 +122,7 @@ def _pull(
 # -------------------------------------------------------------------- batches
 
 
-def _channel(name: str, access: Access | None, ndim: int) -> Operand | None:
+def _channel(name: str, access: Access | None, ndim: int) -> Given | None:
     """A vector of channels over (batch, channels, *)."""
     if access is None:
         return None
@@ -128,9 +133,10 @@ def _channel(name: str, access: Access | None, ndim: int) -> Operand | None:
 def _batch_norm(plan: Any, node: Node) -> bool:
     if not _known(node):
         return False
-    x, weight, bias, old_mean, old_variance, momentum = _reads(plan, node)
-    assert x is not None
-    out, mean, variance, new_mean, new_variance = plan.results(node)
+    _, weight, bias, old_mean, old_variance, momentum = _reads(plan, node, 0)
+    x = plan.operand(node.inputs[0], node, walks=3)
+    _, mean, variance, new_mean, new_variance = plan.results(node)
+    out = plan.following(node, 0)
     ndim, scalar, eps = len(x.shape), x.scalar, node.parameters["eps"]
     dims = (0, *range(2, ndim))
     count = x.count // x.shape[1]
@@ -156,10 +162,10 @@ def _batch_norm(plan: Any, node: Node) -> bool:
             rows.put(f"new_{name}", (1.0 - share) * rows.at(f"old_{name}") + share * values[name])
 
     operands = [
-        ("x", x, x.strides),
+        ("x", x, None),
         _channel("weight", weight, ndim),
         _channel("bias", bias, ndim),
-        ("out", out, out.strides),
+        ("out", out, None),
         _channel("mean", mean, ndim),
         _channel("variance", variance, ndim),
         ("momentum", momentum, (0,) * ndim) if running and momentum is not None else None,
@@ -176,8 +182,9 @@ def _batch_norm(plan: Any, node: Node) -> bool:
 def _batch_norm_gradient(plan: Any, node: Node) -> bool:
     if not _known(node):
         return False
-    grad, x, weight, mean, variance = _reads(plan, node)
-    assert grad is not None and x is not None
+    _, x, weight, mean, variance = _reads(plan, node, 0)
+    assert x is not None
+    grad = plan.operand(node.inputs[0], node, walks=2)
     out, weight_gradient, bias_gradient = plan.results(node)
     ndim, scalar, eps = len(x.shape), x.scalar, node.parameters["eps"]
     dims = (0, *range(2, ndim))
@@ -206,12 +213,12 @@ def _batch_norm_gradient(plan: Any, node: Node) -> bool:
         rows.walk(write)
 
     operands = [
-        ("grad", grad, grad.strides),
-        ("x", x, x.strides),
+        ("grad", grad, None),
+        ("x", x, None),
         _channel("weight", weight, ndim),
         _channel("mean", mean, ndim),
         _channel("variance", variance, ndim),
-        ("out", out, out.strides),
+        ("out", out, None),
         _channel("weight_gradient", weight_gradient, ndim),
         _channel("bias_gradient", bias_gradient, ndim),
     ]
@@ -224,9 +231,10 @@ def _batch_norm_gradient(plan: Any, node: Node) -> bool:
 def _batch_norm_inference(plan: Any, node: Node) -> bool:
     if not _known(node):
         return False
-    x, weight, bias, mean, variance = _reads(plan, node)
-    assert x is not None
-    out = plan.result(node)
+    _, weight, bias, mean, variance = _reads(plan, node, 0)
+    x = plan.operand(node.inputs[0], node)
+    plan.result(node)
+    out = plan.following(node)
     ndim, eps = len(x.shape), node.parameters["eps"]
 
     def row(rows: Rows) -> None:
@@ -241,12 +249,12 @@ def _batch_norm_inference(plan: Any, node: Node) -> bool:
         rows.walk(write)
 
     operands = [
-        ("x", x, x.strides),
+        ("x", x, None),
         _channel("weight", weight, ndim),
         _channel("bias", bias, ndim),
         _channel("mean", mean, ndim),
         _channel("variance", variance, ndim),
-        ("out", out, out.strides),
+        ("out", out, None),
     ]
     _call(plan, "batch_norm_inference", x.shape, (0, *range(2, ndim)), operands, row, ("out",))
     return True
@@ -263,7 +271,7 @@ def _last_dims(shape: Sequence[int], elements: int) -> tuple[int, ...]:
     return tuple(range(first, len(shape)))
 
 
-def _along(name: str, access: Access | None, shape: Sequence[int], dims: Any) -> Operand | None:
+def _along(name: str, access: Access | None, shape: Sequence[int], dims: Any) -> Given | None:
     """A vector of the elements of a row."""
     if access is None:
         return None
@@ -277,11 +285,12 @@ def _contiguous(access: Access | None) -> bool:
 
 @lowers("layer_norm")
 def _layer_norm(plan: Any, node: Node) -> bool:
-    x, weight, bias = _reads(plan, node)
+    _, weight, bias = _reads(plan, node, 0)
     if not (_known(node) and _contiguous(weight) and _contiguous(bias)):
         return False
-    assert x is not None
-    out, mean, factor = plan.results(node)
+    x = plan.operand(node.inputs[0], node, walks=3)
+    _, mean, factor = plan.results(node)
+    out = plan.following(node, 0)
     shape, elements = x.shape, node.parameters["elements"]
     dims = _last_dims(shape, elements)
     eps, scalar = node.parameters["eps"], x.scalar
@@ -294,10 +303,10 @@ def _layer_norm(plan: Any, node: Node) -> bool:
         rows.put("scale", scale)
 
     operands = [
-        ("x", x, x.strides),
+        ("x", x, None),
         _along("weight", weight, shape, dims),
         _along("bias", bias, shape, dims),
-        ("out", out, out.strides),
+        ("out", out, None),
         ("mean", mean, kept_strides(shape, dims)),
         ("scale", factor, kept_strides(shape, dims)),
     ]
@@ -307,17 +316,16 @@ def _layer_norm(plan: Any, node: Node) -> bool:
 
 @lowers("layer_norm_gradient")
 def _layer_norm_gradient(plan: Any, node: Node) -> bool:
-    grad, x, weight, mean, factor = _reads(plan, node)
+    _, x, weight, mean, factor = _reads(plan, node, 0)
     if not (_known(node) and _contiguous(weight) and _contiguous(mean) and _contiguous(factor)):
         return False
-    assert grad is not None and x is not None and mean is not None and factor is not None
+    assert x is not None and mean is not None and factor is not None
     out, weight_gradient, bias_gradient = plan.results(node)
     shape, elements, scalar = x.shape, node.parameters["elements"], x.scalar
     dims = _last_dims(shape, elements)
     by_row = kept_strides(shape, dims)
     common = [
-        ("grad", grad, grad.strides),
-        ("x", x, x.strides),
+        ("x", x, None),
         ("mean", mean, by_row),
         ("scale", factor, by_row),
     ]
@@ -326,7 +334,12 @@ def _layer_norm_gradient(plan: Any, node: Node) -> bool:
         centre, scale = rows.let(rows.at("mean")), rows.let(rows.at("scale"))
         _pull(rows, scalar, elements, centre, scale, weight is not None)
 
-    operands = [*common, _along("weight", weight, shape, dims), ("out", out, out.strides)]
+    operands = [
+        ("grad", plan.operand(node.inputs[0], node, walks=3), None),
+        *common,
+        _along("weight", weight, shape, dims),
+        ("out", out, None),
+    ]
     _call(plan, "layer_norm_gradient", shape, dims, operands, row, ("out",))
 
     def column(rows: Rows) -> None:
@@ -339,6 +352,7 @@ def _layer_norm_gradient(plan: Any, node: Node) -> bool:
         rows.put("bias_gradient", found[1])
 
     operands = [
+        ("grad", plan.operand(node.inputs[0], node), None),
         *common,
         _along("weight_gradient", weight_gradient, shape, dims),
         _along("bias_gradient", bias_gradient, shape, dims),
@@ -351,11 +365,12 @@ def _layer_norm_gradient(plan: Any, node: Node) -> bool:
 
 @lowers("rms_norm")
 def _rms_norm(plan: Any, node: Node) -> bool:
-    x, weight = _reads(plan, node)
+    _, weight = _reads(plan, node, 0)
     if not (_known(node) and _contiguous(weight)):
         return False
-    assert x is not None
-    out = plan.result(node)
+    x = plan.operand(node.inputs[0], node, walks=2)
+    plan.result(node)
+    out = plan.following(node)
     shape, elements, eps = x.shape, node.parameters["elements"], node.parameters["eps"]
     dims = _last_dims(shape, elements)
 
@@ -369,9 +384,9 @@ def _rms_norm(plan: Any, node: Node) -> bool:
         rows.walk(write)
 
     operands = [
-        ("x", x, x.strides),
+        ("x", x, None),
         _along("weight", weight, shape, dims),
-        ("out", out, out.strides),
+        ("out", out, None),
     ]
     _call(plan, "rms_norm", shape, dims, operands, row, ("out",))
     return True
@@ -385,18 +400,17 @@ def _inverse_root(rows: Rows, scalar: str, elements: int, eps: float) -> Express
 
 @lowers("rms_norm_gradient")
 def _rms_norm_gradient(plan: Any, node: Node) -> bool:
-    grad, x, weight = _reads(plan, node)
+    _, x, weight = _reads(plan, node, 0)
     if not (_known(node) and _contiguous(weight)):
         return False
-    assert grad is not None and x is not None
+    assert x is not None
     out, weight_gradient = plan.results(node)
     shape, elements, eps = x.shape, node.parameters["elements"], node.parameters["eps"]
     dims = _last_dims(shape, elements)
     by_row = kept_strides(shape, dims)
     scales = plan.scratch(x.count // elements, x.dtype)
     common = [
-        ("grad", grad, grad.strides),
-        ("x", x, x.strides),
+        ("x", x, None),
         ("scale", scales, by_row),
     ]
 
@@ -405,7 +419,12 @@ def _rms_norm_gradient(plan: Any, node: Node) -> bool:
         rows.put("scale", scale)
         _pull(rows, x.scalar, elements, None, scale, weight is not None)
 
-    operands = [*common, _along("weight", weight, shape, dims), ("out", out, out.strides)]
+    operands = [
+        ("grad", plan.operand(node.inputs[0], node, walks=3), None),
+        *common,
+        _along("weight", weight, shape, dims),
+        ("out", out, None),
+    ]
     _call(plan, "rms_norm_gradient", shape, dims, operands, row, ("out", "scale"))
 
     def column(rows: Rows) -> None:
@@ -414,7 +433,11 @@ def _rms_norm_gradient(plan: Any, node: Node) -> bool:
         )
         rows.put("weight_gradient", found)
 
-    operands = [*common, _along("weight_gradient", weight_gradient, shape, dims)]
+    operands = [
+        ("grad", plan.operand(node.inputs[0], node), None),
+        *common,
+        _along("weight_gradient", weight_gradient, shape, dims),
+    ]
     others = tuple(range(len(shape) - len(dims)))
     _call(plan, "rms_norm_weight_gradient", shape, others, operands, column, ("weight_gradient",))
     return True
@@ -434,7 +457,7 @@ def _grouped(access: Access, groups: int) -> Access:
     )
 
 
-def _group_channel(name: str, access: Access | None, shape: Sequence[int]) -> Operand | None:
+def _group_channel(name: str, access: Access | None, shape: Sequence[int]) -> Given | None:
     """A vector of channels over (batch, groups, channels of a group, *)."""
     if access is None:
         return None
@@ -446,11 +469,15 @@ def _group_channel(name: str, access: Access | None, shape: Sequence[int]) -> Op
 def _group_norm(plan: Any, node: Node) -> bool:
     if not _known(node):
         return False
-    source, weight, bias = _reads(plan, node)
-    assert source is not None
-    result, mean, factor = plan.results(node)
+    _, weight, bias = _reads(plan, node, 0)
     groups, eps = node.parameters["groups"], node.parameters["eps"]
-    x, out = _grouped(source, groups), _grouped(result, groups)
+    x = plan.operand(node.inputs[0], node, walks=3).seen(lambda access: _grouped(access, groups))
+    _, mean, factor = plan.results(node)
+    result = plan.following(node, 0)
+    if isinstance(result, Result):
+        out: Access | Result = result.seen(lambda access: _grouped(access, groups))
+    else:
+        out = _grouped(result, groups)
     shape, scalar = x.shape, x.scalar
     count = math.prod(shape[2:])
 
@@ -463,10 +490,10 @@ def _group_norm(plan: Any, node: Node) -> bool:
 
     dims = tuple(range(2, len(shape)))
     operands = [
-        ("x", x, x.strides),
+        ("x", x, None),
         _group_channel("weight", weight, shape),
         _group_channel("bias", bias, shape),
-        ("out", out, out.strides),
+        ("out", out, None),
         ("mean", mean, kept_strides(shape, dims)),
         ("scale", factor, kept_strides(shape, dims)),
     ]
@@ -476,20 +503,19 @@ def _group_norm(plan: Any, node: Node) -> bool:
 
 @lowers("group_norm_gradient")
 def _group_norm_gradient(plan: Any, node: Node) -> bool:
-    given, source, weight, mean, factor = _reads(plan, node)
+    _, source, weight, mean, factor = _reads(plan, node, 0)
     if not (_known(node) and _contiguous(mean) and _contiguous(factor)):
         return False
-    assert given is not None and source is not None and mean is not None and factor is not None
+    assert source is not None and mean is not None and factor is not None
     result, weight_gradient, bias_gradient = plan.results(node)
     groups = node.parameters["groups"]
-    grad, x, out = (_grouped(access, groups) for access in (given, source, result))
+    x, out = _grouped(source, groups), _grouped(result, groups)
     shape, scalar = x.shape, x.scalar
     dims = tuple(range(2, len(shape)))
     count = math.prod(shape[2:])
     by_row = kept_strides(shape, dims)
     common = [
-        ("grad", grad, grad.strides),
-        ("x", x, x.strides),
+        ("x", x, None),
         ("mean", mean, by_row),
         ("scale", factor, by_row),
     ]
@@ -498,7 +524,13 @@ def _group_norm_gradient(plan: Any, node: Node) -> bool:
         centre, scale = rows.let(rows.at("mean")), rows.let(rows.at("scale"))
         _pull(rows, scalar, count, centre, scale, weight is not None)
 
-    operands = [*common, _group_channel("weight", weight, shape), ("out", out, out.strides)]
+    grad = plan.operand(node.inputs[0], node, walks=3).seen(lambda access: _grouped(access, groups))
+    operands = [
+        ("grad", grad, None),
+        *common,
+        _group_channel("weight", weight, shape),
+        ("out", out, None),
+    ]
     _call(plan, "group_norm_gradient", shape, dims, operands, row, ("out",))
 
     def channel(rows: Rows) -> None:
@@ -510,7 +542,9 @@ def _group_norm_gradient(plan: Any, node: Node) -> bool:
         rows.put("weight_gradient", found[0])
         rows.put("bias_gradient", found[1])
 
+    grad = plan.operand(node.inputs[0], node).seen(lambda access: _grouped(access, groups))
     operands = [
+        ("grad", grad, None),
         *common,
         _group_channel("weight_gradient", weight_gradient, shape),
         _group_channel("bias_gradient", bias_gradient, shape),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler import math as functions
+from fakel.compiler.fusion import Operand, operand_of
 from fakel.compiler.loop_ir import Expression, binary, call, cast, literal, select
-from fakel.compiler.lowering import Access, lowers
+from fakel.compiler.lowering import SCALARS, Access, lowers
 from fakel.compiler.rows import (
     EVERY,
     INTEGER_MAXIMUM,
@@ -54,7 +55,7 @@ class Reduction:
 
 
 def reduce_into(
-    plan: Any, reduction: Reduction, source: Access, dims: Sequence[int], out: Access
+    plan: Any, reduction: Reduction, source: Operand, dims: Sequence[int], out: Access
 ) -> None:
     """Adds the kernel calls that reduce ``source`` over ``dims`` into the contiguous ``out``."""
     rows = math.prod(size for dim, size in enumerate(source.shape) if dim not in dims)
@@ -67,12 +68,12 @@ def reduce_into(
 def _reduce(
     plan: Any,
     reduction: Reduction,
-    source: Access,
+    source: Operand,
     dims: Sequence[int],
     out: Access,
     steps: Sequence[int],
 ) -> None:
-    operands = [("x", source, source.strides), ("out", out, steps)]
+    operands = [("x", source, None), ("out", out, steps)]
     rows = Rows(reduction.name, source.shape, dims, operands, source.scalar)
 
     def row() -> None:
@@ -82,52 +83,62 @@ def _reduce(
 
     parallel = source.count >= PARALLEL_ELEMENTS
     rows.run(row, parallel)
-    plan.call(rows.kernel, rows.accesses, writes=[out], parallel=parallel)
+    writes = [out, *rows.stored]
+    plan.call(rows.kernel, rows.accesses, writes=writes, parallel=parallel)
 
 
 def _reduce_in_parts(
-    plan: Any, reduction: Reduction, source: Access, dims: Sequence[int], out: Access, rows: int
+    plan: Any, reduction: Reduction, source: Operand, dims: Sequence[int], out: Access, rows: int
 ) -> None:
     """Reduces parts of the outermost dimension on their own, and then the parts' results."""
-    shape, strides = source.shape, source.strides
-    dim = max(dims, key=lambda d: (shape[d] > 1, abs(strides[d]), shape[d]))
+    shape, far = source.shape, source.sources[0].strides
+    dim = max(dims, key=lambda d: (shape[d] > 1, abs(far[d]), shape[d]))
     size = math.ceil(shape[dim] / _PARTS)
     if shape[dim] > 64 * _PARTS:
         size = math.ceil(size / 64) * 64
     whole, rest = divmod(shape[dim], size)
     parts = plan.scratch((whole + bool(rest)) * rows, _dtype_of(reduction.scalar, source, out))
     first = replace(reduction, finish=_same)
-    split = replace(
-        source,
-        shape=(whole, *shape[:dim], size, *shape[dim + 1 :]),
-        strides=(strides[dim] * size, *strides),
-    )
-    inner = [d + 1 for d in dims]
-    _reduce(plan, first, split, inner, parts, kept_strides(split.shape, inner))
-    if rest:
-        last = replace(
-            source,
-            offset=source.offset + whole * size * strides[dim],
+
+    def split(access: Access) -> Access:
+        return replace(
+            access,
+            shape=(whole, *shape[:dim], size, *shape[dim + 1 :]),
+            strides=(access.strides[dim] * size, *access.strides),
+        )
+
+    def left(access: Access) -> Access:
+        return replace(
+            access,
+            offset=access.offset + whole * size * access.strides[dim],
             shape=(*shape[:dim], rest, *shape[dim + 1 :]),
         )
+
+    inner = [d + 1 for d in dims]
+    several = source.seen(split)
+    _reduce(plan, first, several, inner, parts, kept_strides(several.shape, inner))
+    if rest:
+        last = source.seen(left)
         place = replace(parts, offset=whole * rows)
         _reduce(plan, first, last, dims, place, kept_strides(last.shape, dims))
     table = replace(parts, shape=(whole + bool(rest), rows), strides=(rows, 1))
     second = replace(reduction, name=f"{reduction.name}_of_parts", term=_same)
-    _reduce(plan, second, table, (0,), out, (0, 1))
+    _reduce(plan, second, operand_of(table), (0,), out, (0, 1))
 
 
-def _dtype_of(scalar: str, *accesses: Access) -> Any:
-    """A tensor's dtype for an element type: that of one of the accesses."""
-    return next(access.dtype for access in accesses if access.scalar == scalar)
+def _dtype_of(scalar: str, *given: Access | Operand) -> Any:
+    """A tensor's dtype for an element type: that of one of those given."""
+    return next(each.dtype for each in given if each.scalar == scalar)
 
 
 def _lower(
-    plan: Any, node: Node, dtypes: Sequence[str], make: Callable[[Access], Reduction]
+    plan: Any, node: Node, dtypes: Sequence[str], make: Callable[[Operand], Reduction]
 ) -> bool:
-    source = plan.read(node.inputs[0])
-    if source.dtype.name not in dtypes or not source.count:
+    given = node.inputs[0]
+    assert given is not None
+    if given.dtype.name not in dtypes or 0 in given.shape:
         return False
+    source = plan.operand(given, node)
     reduce_into(plan, make(source), source, node.parameters["dims"], plan.result(node))
     return True
 
@@ -156,7 +167,7 @@ def _mean(plan: Any, node: Node) -> bool:
 def _vector_norm(plan: Any, node: Node) -> bool:
     p = node.parameters["p"]
 
-    def make(x: Access) -> Reduction:
+    def make(x: Operand) -> Reduction:
         if p == 2:
             return Reduction(
                 "norm", SUM, x.scalar, lambda v: v * v, lambda total: call("sqrt", total)
@@ -171,7 +182,7 @@ def _vector_norm(plan: Any, node: Node) -> bool:
 def _amax(plan: Any, node: Node) -> bool:
     largest = node.operator.name == "amax"
 
-    def make(x: Access) -> Reduction:
+    def make(x: Operand) -> Reduction:
         if x.dtype.is_floating_point:
             fold = MAXIMUM if largest else MINIMUM
         else:
@@ -211,26 +222,24 @@ def _count_nonzero(plan: Any, node: Node) -> bool:
 # -------------------------------------------------------------------- more than one walk
 
 
-def _over_rows(plan: Any, node: Node, scalar: str) -> tuple[Rows, bool]:
-    """The rows of a reduction with the operands x and out."""
-    source, out = plan.read(node.inputs[0]), plan.result(node)
+def _over_rows(plan: Any, node: Node, scalar: str) -> tuple[Rows, list[Access], bool]:
+    """The rows of a reduction that goes over them twice, with the operands x and out."""
+    source, out = plan.operand(node.inputs[0], node, walks=2), plan.result(node)
     dims = node.parameters["dims"]
-    operands = [
-        ("x", source, source.strides),
-        ("out", out, kept_strides(source.shape, dims)),
-    ]
+    operands = [("x", source, None), ("out", out, kept_strides(source.shape, dims))]
     rows = Rows(node.operator.name, source.shape, dims, operands, scalar, vectors=2)
-    return rows, source.count >= PARALLEL_ELEMENTS // 4
+    return rows, [out, *rows.stored], source.count >= PARALLEL_ELEMENTS // 4
 
 
 @lowers("var", "std")
 def _var(plan: Any, node: Node) -> bool:
-    source = plan.read(node.inputs[0])
-    if source.dtype.name not in ("float32", "float64") or not source.count:
+    given = node.inputs[0]
+    assert given is not None
+    if given.dtype.name not in ("float32", "float64") or 0 in given.shape:
         return False
     count = _count(node)
     degrees = float(max(count - node.parameters["correction"], 0))
-    rows, parallel = _over_rows(plan, node, "f64")
+    rows, writes, parallel = _over_rows(plan, node, "f64")
 
     def row() -> None:
         (total,) = rows.fold([(SUM, "f64")], lambda: [cast(rows.at("x"), "f64")])
@@ -245,26 +254,28 @@ def _var(plan: Any, node: Node) -> bool:
         rows.put("out", call("sqrt", variance) if node.operator.name == "std" else variance)
 
     rows.run(row, parallel)
-    plan.call(rows.kernel, rows.accesses, writes=rows.accesses[1:], parallel=parallel)
+    plan.call(rows.kernel, rows.accesses, writes=writes, parallel=parallel)
     return True
 
 
 @lowers("logsumexp")
 def _logsumexp(plan: Any, node: Node) -> bool:
-    source = plan.read(node.inputs[0])
-    if source.dtype.name != "float32" or not source.count:
+    given = node.inputs[0]
+    assert given is not None
+    if given.dtype.name not in ("float32", "float64") or 0 in given.shape:
         return False
-    rows, parallel = _over_rows(plan, node, "f32")
+    scalar = SCALARS[given.dtype.name]
+    rows, writes, parallel = _over_rows(plan, node, scalar)
 
     def row() -> None:
-        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at("x")])
+        (highest,) = rows.fold([(LARGEST, scalar)], lambda: [rows.at("x")])
         finite = binary("<", call("fabs", highest), math.inf)
         shift = rows.let(select(finite, highest, 0.0))
         (total,) = rows.fold(
-            [(SUM, "f32")], lambda: [functions.exp(rows.let(rows.at("x") - shift))]
+            [(SUM, scalar)], lambda: [functions.exp(rows.let(rows.at("x") - shift))]
         )
         rows.put("out", functions.log(total) + shift)
 
     rows.run(row, parallel)
-    plan.call(rows.kernel, rows.accesses, writes=rows.accesses[1:], parallel=parallel)
+    plan.call(rows.kernel, rows.accesses, writes=writes, parallel=parallel)
     return True

@@ -15,12 +15,15 @@ from fakel.graph import Node
 PARALLEL_ELEMENTS = 8192
 
 
-def _rows(plan: Any, node: Node, names: tuple[str, ...], vectors: int) -> Rows:
-    """The node's rows; the operands are its inputs, named, and its result, "out"."""
-    accesses = [*(plan.read(source) for source in node.inputs), plan.result(node)]
-    operands = [(n, a, a.strides) for n, a in zip((*names, "out"), accesses, strict=True)]
+def _rows(plan: Any, node: Node, names: tuple[str, ...], vectors: int, walks: int) -> Rows:
+    """The node's rows; the operands are its inputs, named, of which the first may be computed on
+    the way, and its result, "out".
+    """
+    others = [plan.read(source) for source in node.inputs[1:]]
+    given = [plan.operand(node.inputs[0], node, walks), *others, plan.result(node)]
+    operands = [(name, each, None) for name, each in zip((*names, "out"), given, strict=True)]
     dims = (node.parameters["dim"],)
-    return Rows(node.operator.name, node.shape, dims, operands, accesses[-1].scalar, vectors)
+    return Rows(node.operator.name, node.shape, dims, operands, given[-1].scalar, vectors)
 
 
 def _known(node: Node, *dtypes: str) -> bool:
@@ -32,25 +35,26 @@ def _call(plan: Any, rows: Rows, row: Callable[[], None]) -> bool:
     out = rows.access("out")
     parallel = out.count >= PARALLEL_ELEMENTS
     rows.run(row, parallel)
-    plan.call(rows.kernel, rows.accesses, writes=[out], parallel=parallel)
+    plan.call(rows.kernel, rows.accesses, writes=[out, *rows.stored], parallel=parallel)
     return True
 
 
 @lowers("softmax")
 def _softmax(plan: Any, node: Node) -> bool:
-    if not _known(node, "float32"):
+    if not _known(node, "float32", "float64"):
         return False
-    rows = _rows(plan, node, ("x",), 2)
+    rows = _rows(plan, node, ("x",), 2, walks=3)
+    scalar = rows.access("out").scalar
 
     def row() -> None:
-        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at("x")])
+        (highest,) = rows.fold([(LARGEST, scalar)], lambda: [rows.at("x")])
 
         def power() -> list[Expression]:
             value = rows.let(functions.exp(rows.let(rows.at("x") - highest)))
             rows.put("out", value)
             return [value]
 
-        (total,) = rows.fold([(SUM, "f32")], power)
+        (total,) = rows.fold([(SUM, scalar)], power)
         scale = rows.let(1.0 / total)
         rows.walk(lambda: rows.put("out", rows.at("out") * scale))
 
@@ -59,14 +63,15 @@ def _softmax(plan: Any, node: Node) -> bool:
 
 @lowers("log_softmax")
 def _log_softmax(plan: Any, node: Node) -> bool:
-    if not _known(node, "float32"):
+    if not _known(node, "float32", "float64"):
         return False
-    rows = _rows(plan, node, ("x",), 2)
+    rows = _rows(plan, node, ("x",), 2, walks=3)
+    scalar = rows.access("out").scalar
 
     def row() -> None:
-        (highest,) = rows.fold([(LARGEST, "f32")], lambda: [rows.at("x")])
+        (highest,) = rows.fold([(LARGEST, scalar)], lambda: [rows.at("x")])
         (total,) = rows.fold(
-            [(SUM, "f32")], lambda: [functions.exp(rows.let(rows.at("x") - highest))]
+            [(SUM, scalar)], lambda: [functions.exp(rows.let(rows.at("x") - highest))]
         )
         logarithm = rows.let(functions.log(total))
         rows.walk(lambda: rows.put("out", rows.at("x") - highest - logarithm))
@@ -78,7 +83,7 @@ def _log_softmax(plan: Any, node: Node) -> bool:
 def _softmax_gradient(plan: Any, node: Node) -> bool:
     if not _known(node, "float32", "float64"):
         return False
-    rows = _rows(plan, node, ("grad", "result"), 4)
+    rows = _rows(plan, node, ("grad", "result"), 4, walks=2)
     scalar = rows.access("out").scalar
 
     def row() -> None:
@@ -95,12 +100,13 @@ def _softmax_gradient(plan: Any, node: Node) -> bool:
 
 @lowers("log_softmax_gradient")
 def _log_softmax_gradient(plan: Any, node: Node) -> bool:
-    if not _known(node, "float32"):
+    if not _known(node, "float32", "float64"):
         return False
-    rows = _rows(plan, node, ("grad", "result"), 2)
+    rows = _rows(plan, node, ("grad", "result"), 2, walks=2)
+    scalar = rows.access("out").scalar
 
     def row() -> None:
-        (total,) = rows.fold([(SUM, "f32")], lambda: [rows.at("grad")])
+        (total,) = rows.fold([(SUM, scalar)], lambda: [rows.at("grad")])
         rows.walk(
             lambda: rows.put(
                 "out", rows.at("grad") - functions.exp(rows.let(rows.at("result"))) * total
