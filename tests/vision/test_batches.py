@@ -8,7 +8,7 @@ import pytest
 import fakel
 from fakel.utils.data import Batch, DataLoader, Subset, default_collate
 from fakel.vision import transforms as T
-from fakel.vision.datasets import MiniMNIST
+from fakel.vision.datasets import CIFAR10, MiniMNIST
 
 pytest.importorskip("PIL")
 
@@ -22,6 +22,17 @@ BATCHED = {
     "cropped": T.Compose([T.RandomCrop(28, padding=4), T.RandomHorizontalFlip(), T.ToTensor()]),
     "cropped tensor": T.Compose([T.ToTensor(), T.RandomCrop((20, 24), padding=(1, 2, 3, 4))]),
     "centred": T.Compose([T.CenterCrop(21), T.ToTensor(), T.CenterCrop((25, 12))]),
+    "grey": T.Compose([T.Grayscale(3), T.RandomHorizontalFlip(), T.ToTensor()]),
+    "padded": T.Compose([T.Pad((1, 2, 3, 4), fill=7), T.Pad(2, padding_mode="edge"), T.ToTensor()]),
+    "reflected": T.Compose([T.RandomCrop(30, 4, padding_mode="reflect"), T.ToTensor()]),
+    "crop with colour": T.Compose([T.RandomCrop(28, padding=4, fill=9), T.ToTensor()]),
+    "crop beyond": T.Compose([T.RandomCrop((30, 3), padding=(9, 1)), T.ToTensor()]),
+    "converted": T.Compose([T.PILToTensor(), T.ConvertImageDtype(fakel.float32)]),
+    "doubled": T.Compose([T.ToTensor(), T.ConvertImageDtype(fakel.float64)]),
+    "erased": T.Compose([T.RandomVerticalFlip(), T.ToTensor(), T.RandomErasing(0.7, value=3)]),
+    "erased twice": T.Compose(
+        [T.ToTensor(), T.RandomErasing(1.0, (0.9, 1.0)), T.RandomCrop(20), T.RandomErasing(0.5)]
+    ),
     "nested": T.Compose([T.Compose([T.RandomCrop(24)]), T.Compose([T.ToTensor()])]),
 }
 
@@ -44,7 +55,9 @@ SINGLE = {
     "rotated": T.Compose([T.RandomRotation(20), T.ToTensor()]),
     "function": T.functional.to_tensor,
     "subclass": T.Compose([Mirrored(), T.ToTensor()]),
-    "crop with colour": T.Compose([T.RandomCrop(28, padding=4, fill=9), T.ToTensor()]),
+    "crop with a tuple": T.Compose([T.RandomCrop(28, padding=4, fill=(9,)), T.ToTensor()]),
+    "noisy holes": T.Compose([T.ToTensor(), T.RandomErasing(0.7, value="random")]),
+    "half": T.Compose([T.ToTensor(), T.ConvertImageDtype(fakel.float16)]),
 }
 
 
@@ -71,6 +84,37 @@ def test_same_as_sample_by_sample(name):
     assert actual[1].dtype == expected[1].dtype == fakel.int64
     np.testing.assert_array_equal(actual[0].numpy(), expected[0].numpy())
     np.testing.assert_array_equal(actual[1].numpy(), expected[1].numpy())
+    assert actual_draw == expected_draw
+
+
+COLOURED = {
+    "plain": [T.ToTensor(), T.Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))],
+    "usual": [T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), T.ToTensor()],
+    "grey": [T.Grayscale(), T.ToTensor()],
+    "grey channels": [T.Grayscale(3), T.RandomCrop(32, 4, fill=200), T.ToTensor()],
+    "reflected": [T.RandomCrop(32, padding=4, padding_mode="reflect"), T.PILToTensor()],
+    "erased": [T.ToTensor(), T.RandomErasing(0.7, value=(0.1, 0.2, 0.3))],
+    "bytes erased": [T.PILToTensor(), T.RandomErasing(0.7, value=[1, 2, 3])],
+}
+
+
+@pytest.mark.parametrize("name", COLOURED)
+def test_coloured_batches(name):
+    class Noise(CIFAR10):
+        def __init__(self, transform):
+            self.transform, self.target_transform = transform, None
+            random = np.random.default_rng(0)
+            self.data = random.integers(0, 256, (20, 3, 32, 32), np.uint8).transpose(0, 2, 3, 1)
+            self.targets = list(range(20))
+
+    dataset = Noise(T.Compose(COLOURED[name]))
+    indices = [5, 0, 19, 7, 7, *range(10)]
+    fetched, actual, actual_draw = at_once(dataset, indices)
+    expected, expected_draw = one_by_one(dataset, indices)
+    assert isinstance(fetched, Batch)
+    assert actual[0].dtype == expected[0].dtype
+    np.testing.assert_array_equal(actual[0].numpy(), expected[0].numpy())
+    assert actual[1].tolist() == indices
     assert actual_draw == expected_draw
 
 

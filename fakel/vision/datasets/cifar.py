@@ -152,7 +152,7 @@ class CIFAR10(WholeBatches, VisionDataset):
 
     def _pixels(self) -> np.ndarray | None:
         data = self.data
-        if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 4:
+        if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[3:] != (3,):
             return None
         return data
 

@@ -6,13 +6,15 @@ A transform that can do so declares
   images as bytes (n, height, width, channels), "tensor" for tensors (n, channels, height, width);
 - `batch(array, stage, choices)`: the transformed array, which may be the given one, changed;
 - for random ones `words(height, width)`: how many words an image takes from the generator, and
-  `choose(words, height, width)`: the random choices that (n, words) of them mean;
+  `choose(words, height, width)`: the random choices that (n, words) of them mean; or, where that
+  depends on the words themselves, `draw(height, width)`: the random choice for an image;
 - `batch_size_after(height, width)`: for those that change the size.
 
-The words are drawn for all samples and the whole chain at once and handed out sample by sample: the
-random stream is the one that transforming each sample alone would use, and the results are the
-same, bit by bit. Code that is not known here might draw as well: where a chain has some, only what
-comes before it and draws nothing is done at once, and the rest image by image.
+What is random is drawn ahead, for the whole chain, sample by sample (words at once where all
+transforms say how many they take): the random stream is the one that transforming each sample alone
+would use, and the results are the same, bit by bit. Code that is not known here might draw as well:
+where a chain has some, only what comes before it and draws nothing is done at once, and the rest
+image by image.
 """
 
 from __future__ import annotations
@@ -56,21 +58,36 @@ class BatchPlan:
             result = transform(result)
         return result
 
-    def _choices(self, count: int, height: int, width: int) -> list[np.ndarray | None]:
+    def _choices(self, count: int, height: int, width: int) -> list[Any]:
         """For every transform the random choices of all samples; None for fixed transforms."""
-        if not any(map(_is_random, self.transforms)):
-            return [None] * len(self.transforms)
-        sizes, needs = [], []
+        choices: list[Any] = [None] * len(self.transforms)
+        sizes = []
         for transform in self.transforms:
             sizes.append((height, width))
-            needs.append(transform.words(height, width) if _is_random(transform) else 0)
             if hasattr(transform, "batch_size_after"):
                 height, width = transform.batch_size_after(height, width)
-        parts = np.split(draws.words(count, sum(needs)), np.cumsum(needs)[:-1], axis=1)
-        return [
-            transform.choose(part, *size) if _is_random(transform) else None
-            for transform, part, size in zip(self.transforms, parts, sizes, strict=True)
-        ]
+        random = [number for number, each in enumerate(self.transforms) if _is_random(each)]
+        if not random:
+            return choices
+        if all(hasattr(self.transforms[number], "words") for number in random):
+            needs = [self.transforms[number].words(*sizes[number]) for number in random]
+            drawn = np.split(draws.words(count, sum(needs)), np.cumsum(needs)[:-1], axis=1)
+        else:
+            rows = [[self._draw(number, sizes[number]) for number in random] for _ in range(count)]
+            drawn = list(zip(*rows, strict=True))
+        for number, each in zip(random, drawn, strict=True):
+            transform = self.transforms[number]
+            if hasattr(transform, "words"):
+                each = transform.choose(np.asarray(each), *sizes[number])
+            choices[number] = each
+        return choices
+
+    def _draw(self, number: int, size: tuple[int, int]) -> Any:
+        """What a transform takes from the generator for the next sample: words, or a choice."""
+        transform = self.transforms[number]
+        if hasattr(transform, "words"):
+            return draws.words(1, transform.words(*size))[0]
+        return transform.draw(*size)
 
 
 def batch_plan(transform: Any, alone: bool = True) -> BatchPlan | None:
@@ -108,7 +125,7 @@ def _leaves(transform: Any) -> list[Any]:
 
 
 def _is_random(transform: Any) -> bool:
-    return hasattr(type(transform), "words")
+    return hasattr(transform, "words") or hasattr(transform, "draw")
 
 
 def _declares_batch(kind: type) -> bool:

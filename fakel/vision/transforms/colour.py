@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from fakel import nn, ops
 from fakel.tensor import Tensor
@@ -13,6 +15,7 @@ from fakel.vision.transforms.arguments import size_pair
 from fakel.vision.transforms.cropping import draw_box
 
 Range = tuple[float, float] | None
+Hole = tuple[int, int, int, int, Any]
 
 
 class ColorJitter(nn.Module):
@@ -96,9 +99,22 @@ class Grayscale(nn.Module):
         num_output_channels: 1, or 3 for three equal channels.
     """
 
+    batch_stages = {"image": "image"}
+
     def __init__(self, num_output_channels: int = 1):
         super().__init__()
         self.num_output_channels = num_output_channels
+        if num_output_channels not in (1, 3):
+            self.batch_stages = {}
+
+    def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
+        grey = images
+        if images.shape[3] == 3:
+            # Pillow's weights, in units of 2 ** -16
+            red, green, blue = (images[..., channel].astype(np.uint32) for channel in range(3))
+            grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+            grey = grey.astype(np.uint8)[..., None]
+        return np.repeat(grey, self.num_output_channels, axis=3)
 
     def forward(self, img: Any) -> Any:
         return functional.rgb_to_grayscale(img, self.num_output_channels)
@@ -258,6 +274,8 @@ class RandomErasing(nn.Module):
         inplace: change the given tensor itself.
     """
 
+    batch_stages = {"tensor": "tensor"}
+
     def __init__(
         self,
         p: float = 0.5,
@@ -286,6 +304,8 @@ class RandomErasing(nn.Module):
         self.ratio = ratio
         self.value = value
         self.inplace = inplace
+        if isinstance(value, str):
+            self.batch_stages = {}
 
     @staticmethod
     def get_params(
@@ -296,39 +316,67 @@ class RandomErasing(nn.Module):
     ) -> tuple[int, int, int, int, Tensor]:
         """Draw (top, left, height, width, filling); after ten misses nothing is erased."""
         channels, rows, columns = img.shape[-3:]
-        for _ in range(10):
-            # The shape is height / width here, unlike in RandomResizedCrop.
-            width, height = draw_box(rows * columns, scale, ratio)
-            if not (height < rows and width < columns):
-                continue
+
+        def filling(height: int, width: int) -> Tensor:
             if value is None:
-                filling = ops.empty(channels, height, width).normal_()
-            else:
-                filling = ops.tensor(value)[:, None, None]
-            top = draws.whole_number(0, rows - height + 1)
-            left = draws.whole_number(0, columns - width + 1)
-            return top, left, height, width, filling
-        return 0, 0, rows, columns, img
+                return ops.empty(channels, height, width).normal_()
+            return ops.tensor(value)[:, None, None]
+
+        return _draw_hole(rows, columns, scale, ratio, filling) or (0, 0, rows, columns, img)
 
     def forward(self, img: Tensor) -> Tensor:
         if draws.chance() >= self.p:
             return img
-        if isinstance(self.value, str):
-            value = None
-        elif isinstance(self.value, int | float):
-            value = [float(self.value)]
-        else:
-            value = [float(number) for number in self.value]
-        if value is not None and len(value) not in (1, img.shape[-3]):
-            raise ValueError(
-                "If value is a sequence, it should have either a single value or "
-                f"{img.shape[-3]} (number of input channels)"
-            )
+        value = None if isinstance(self.value, str) else self._filling(img.shape[-3])
         box = self.get_params(img, self.scale, self.ratio, value)
         return functional.erase(img, *box, self.inplace)
+
+    def _filling(self, channels: int) -> list[float]:
+        """The numbers that fill the box, one or as many as there are channels."""
+        assert not isinstance(self.value, str)
+        single = isinstance(self.value, int | float)
+        value = [float(number) for number in ([self.value] if single else self.value)]
+        if len(value) not in (1, channels):
+            raise ValueError(
+                "If value is a sequence, it should have either a single value or "
+                f"{channels} (number of input channels)"
+            )
+        return value
+
+    def draw(self, height: int, width: int) -> Hole | None:
+        """The box that is erased, if any."""
+        if draws.chance() >= self.p:
+            return None
+        return _draw_hole(height, width, self.scale, self.ratio, lambda *_: None)
+
+    def batch(self, images: np.ndarray, stage: str, choices: list[Hole | None]) -> np.ndarray:
+        for image, hole in zip(images, choices, strict=True):
+            if hole is not None:
+                filling = np.array(self._filling(len(image)), np.float32)
+                top, left, height, width, _ = hole
+                image[:, top : top + height, left : left + width] = filling[:, None, None]
+        return images
 
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(p={self.p}, scale={self.scale}, ratio={self.ratio}, "
             f"value={self.value}, inplace={self.inplace})"
         )
+
+
+def _draw_hole(
+    rows: int,
+    columns: int,
+    scale: Sequence[float],
+    ratio: Sequence[float],
+    filling: Callable[[int, int], Any],
+) -> Hole | None:
+    """Draw (top, left, height, width, filling) of a box in the image; None after ten misses."""
+    for _ in range(10):
+        # The shape is height / width here, unlike in RandomResizedCrop.
+        width, height = draw_box(rows * columns, scale, ratio)
+        if height < rows and width < columns:
+            contents = filling(height, width)
+            top = draws.whole_number(0, rows - height + 1)
+            return top, draws.whole_number(0, columns - width + 1), height, width, contents
+    return None

@@ -51,9 +51,17 @@ class ConvertImageDtype(nn.Module):
         dtype: the new type.
     """
 
+    batch_stages = {"tensor": "tensor"}
+
     def __init__(self, dtype: dtype):
         super().__init__()
         self.dtype = dtype
+        if dtype.storage != dtype.compute:
+            self.batch_stages = {}
+
+    def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
+        images = np.ascontiguousarray(images)
+        return functional.convert_image_dtype(Tensor._from_array(images), self.dtype)._array()
 
     def forward(self, image: Tensor) -> Tensor:
         return functional.convert_image_dtype(image, self.dtype)

@@ -75,12 +75,12 @@ class CenterCrop(nn.Module):
         return self.size[0], self.size[1]
 
     def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
-        for axis, size in zip(_AXES[stage], self.size, strict=True):
+        tops, lefts = [], []
+        for starts, axis, size in zip((tops, lefts), _AXES[stage], self.size, strict=True):
             missing = max(size - images.shape[axis], 0)
-            images = _padded(images, axis, missing // 2, (missing + 1) // 2)
-            start = round((images.shape[axis] - size) / 2.0)
-            images = images[(slice(None),) * axis + (slice(start, start + size),)]
-        return images
+            middle = round((max(images.shape[axis], size) - size) / 2.0)
+            starts += [middle - missing // 2] * len(images)
+        return _cut(images, stage, tops, lefts, self.size)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size})"
@@ -95,6 +95,8 @@ class Pad(nn.Module):
         padding_mode: constant, edge (repeat the last pixel), reflect (mirror without it) or
             symmetric (mirror with it).
     """
+
+    batch_stages = {"image": "image"}
 
     def __init__(
         self,
@@ -117,9 +119,19 @@ class Pad(nn.Module):
         self.padding = padding
         self.fill = fill
         self.padding_mode = padding_mode
+        if not _pads_batches(padding, fill):
+            self.batch_stages = {}
 
     def forward(self, img: Any) -> Any:
         return functional.pad(img, self.padding, self.fill, self.padding_mode)
+
+    def batch_size_after(self, height: int, width: int) -> tuple[int, int]:
+        left, top, right, bottom = functional.padding_sides(self.padding)
+        return height + top + bottom, width + left + right
+
+    def batch(self, images: np.ndarray, stage: str, choices: None) -> np.ndarray:
+        sides = functional.padding_sides(self.padding)
+        return _padded(images, stage, sides, self.fill, self.padding_mode)
 
     def __repr__(self) -> str:
         return (
@@ -154,9 +166,10 @@ class RandomCrop(nn.Module):
         self.pad_if_needed = pad_if_needed
         self.fill = fill
         self.padding_mode = padding_mode
-        if pad_if_needed or padding_mode != "constant" or fill != 0:
-            # Only the plain border is built by array operations; the rest goes image by image.
+        if pad_if_needed or not _pads_batches(0 if padding is None else padding, fill):
             self.batch_stages = {}
+        elif padding_mode != "constant" or fill != 0:
+            self.batch_stages = {"image": "image"}
 
     @staticmethod
     def get_params(img: Any, output_size: Sequence[int]) -> tuple[int, int, int, int]:
@@ -200,17 +213,13 @@ class RandomCrop(nn.Module):
         return self.size
 
     def batch(self, images: np.ndarray, stage: str, choices: np.ndarray) -> np.ndarray:
-        rows_axis, columns_axis = _AXES[stage]
-        left, top, right, bottom = self._sides()
-        images = _padded(_padded(images, rows_axis, top, bottom), columns_axis, left, right)
-        height, width = self.size
-        windows = np.lib.stride_tricks.sliding_window_view(
-            images, (height, width), axis=(rows_axis, columns_axis)
-        )
-        samples, tops, lefts = np.arange(len(images)), choices[:, 0], choices[:, 1]
-        if stage == "image":
-            return windows[samples, tops, lefts].transpose(0, 2, 3, 1)
-        return windows[samples, :, tops, lefts]
+        sides = self._sides()
+        if self.padding_mode == "constant" and self.fill == 0:
+            # What lies outside of the image is black: the border need not be built.
+            choices = choices - [sides[1], sides[0]]
+        else:
+            images = _padded(images, stage, sides, self.fill, self.padding_mode)
+        return _cut(images, stage, *choices.T.tolist(), self.size)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size}, padding={self.padding})"
@@ -345,9 +354,47 @@ def _places(height: int, width: int, rows: int, columns: int) -> tuple[int, int]
     return height - rows + 1, width - columns + 1
 
 
-def _padded(images: np.ndarray, axis: int, before: int, after: int) -> np.ndarray:
-    if before == 0 and after == 0:
-        return images
+def _pads_batches(padding: Any, fill: Any) -> bool:
+    """Whether `_padded` knows this border: of a number's colour, and nowhere cut off."""
+    if not isinstance(padding, int | tuple | list) or type(fill) is not int:
+        return False
+    if not 0 <= fill <= 255:
+        return False
+    return all(type(side) is int and side >= 0 for side in functional.padding_sides(padding))
+
+
+def _padded(
+    images: np.ndarray, stage: str, sides: Sequence[int], fill: int, padding_mode: str
+) -> np.ndarray:
+    """Images with a border; `sides` is left, top, right, bottom."""
+    left, top, right, bottom = sides
     widths = [(0, 0)] * images.ndim
-    widths[axis] = (before, after)
-    return np.pad(images, widths)
+    for axis, width in zip(_AXES[stage], ((top, bottom), (left, right)), strict=True):
+        widths[axis] = width
+    if padding_mode == "constant":
+        return np.pad(images, widths, constant_values=fill)
+    return np.pad(images, widths, mode=padding_mode)  # type: ignore[call-overload]
+
+
+def _cut(
+    images: np.ndarray, stage: str, tops: Sequence[int], lefts: Sequence[int], size: Sequence[int]
+) -> np.ndarray:
+    """A box of each image; what lies outside of the image is black.
+
+    The result lies in memory as the images do.
+    """
+    rows_axis, columns_axis = _AXES[stage]
+    shape = list(images.shape)
+    height, width = images.shape[rows_axis], images.shape[columns_axis]
+    rows, columns = shape[rows_axis], shape[columns_axis] = size
+    boxes = np.zeros_like(images, shape=shape)
+    # Axes of rows and columns first, and the channels where they are.
+    order = (0, rows_axis, columns_axis, 6 - rows_axis - columns_axis)
+    source, target = images.transpose(order), boxes.transpose(order)
+    for index, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+        first, start = min(max(-top, 0), rows), min(max(-left, 0), columns)
+        last, stop = max(min(height - top, rows), first), max(min(width - left, columns), start)
+        target[index, first:last, start:stop] = source[
+            index, first + top : last + top, start + left : stop + left
+        ]
+    return boxes
