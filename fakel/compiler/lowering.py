@@ -72,6 +72,7 @@ class Call:
     elementwise: tuple[int, ...] = ()
     operators: tuple[str, ...] = ()
     operations: int = 0
+    apart: bool = False
 
     @property
     def uses(self) -> set[int]:
@@ -92,6 +93,7 @@ class Interpreted:
     inputs: tuple[Access | None, ...]
     results: tuple[Access, ...]
     may_fail = True
+    apart = False
 
     @property
     def uses(self) -> set[int]:

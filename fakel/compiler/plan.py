@@ -173,6 +173,7 @@ class Plan:
         errors: Callable[[int], Exception] | None = None,
         elementwise: bool | Sequence[int] = False,
         parts: Sequence[Value] = (),
+        apart: bool = False,
     ) -> None:
         """Adds a kernel call.
 
@@ -186,6 +187,7 @@ class Plan:
                 were read, and they are not read again: the result may take their place. Numbers
                 say which arguments this is true of among each other.
             parts: the values that it computes, where they are not what is being lowered.
+            apart: calls that say so and write the same buffer write different elements of it.
         """
         names = tuple(dict.fromkeys(part.name for part in parts))
         work = sum(operations(part) for part in parts)
@@ -194,7 +196,17 @@ class Plan:
         if isinstance(elementwise, bool):
             elementwise = (0,) * len(arguments) if elementwise else ()
         self.steps.append(
-            Call(kernel, tuple(arguments), made, parallel, errors, tuple(elementwise), names, work)
+            Call(
+                kernel,
+                tuple(arguments),
+                made,
+                parallel,
+                errors,
+                tuple(elementwise),
+                names,
+                work,
+                apart,
+            )
         )
 
     # ---------------------------------------------------------------- placing
@@ -242,8 +254,31 @@ class Plan:
             known = self._known(value)
             if known and value.name == "write":
                 self._write(value)
-            elif lowering is None or not known or not lowering(self, value):
+            elif lowering is None or not known or not self._attempt(lowering, value):
                 self._interpret(value)
+
+    def _attempt(self, lowering: Callable[[Any, Any], bool], value: Value) -> bool:
+        """Calls a lowering; again with contiguous copies of the inputs where it has no kernel for
+        how they lie.
+        """
+        if lowering(self, value):
+            return True
+        strided = {
+            id(source): access
+            for source in value.sources
+            if isinstance(access := self.accesses[id(source)], Access)
+            and access.strides != contiguous_strides(access.shape)
+        }
+        before = len(self.steps)
+        for source, access in strided.items():
+            copy = self._new("temporary", access.shape, access.dtype)
+            self._copy(access, copy)
+            self.accesses[source] = copy
+        done = bool(strided) and lowering(self, value)
+        self.accesses.update(strided)
+        if not done:
+            del self.steps[before:]
+        return done
 
     @staticmethod
     def _known(value: Value) -> bool:

@@ -5,6 +5,7 @@ between one group and the next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from fakel.compiler.lowering import Call, Interpreted
 from fakel.compiler.plan import Plan
@@ -42,25 +43,49 @@ def schedule(plan: Plan, root: Sequence[int]) -> list[list[Step]]:
 def _dependencies(plan: Plan, root: Sequence[int]) -> list[set[int]]:
     """For each step, the earlier ones that must be done before it starts."""
     result: list[set[int]] = []
-    writer: dict[int, int] = {}
-    readers: dict[int, list[int]] = {}
+    known: dict[int, _Uses] = {}
     may_fail: list[int] = []
     for number, step in enumerate(plan.steps):
         uses = {root[buffer] for buffer in step.uses}
         writes = {root[buffer] for buffer in step.writes}
-        before = {writer[buffer] for buffer in uses if buffer in writer}
+        before: set[int] = set()
         for buffer in writes:
-            before.update(readers.pop(buffer, ()))
-            writer[buffer] = number
+            before |= known.setdefault(buffer, _Uses()).written(number, step.apart)
             if plan.buffers[buffer].kind == "leaf":
                 # after an exception, the leaves must be what they were
                 before.update(may_fail)
         for buffer in uses - writes:
-            readers.setdefault(buffer, []).append(number)
+            before |= known.setdefault(buffer, _Uses()).read(number)
         if step.may_fail:
             may_fail.append(number)
         result.append(before)
     return result
+
+
+@dataclass
+class _Uses:
+    """The steps that used a buffer last: those that wrote it, apart from each other or one alone,
+    what had to be done before them, and those that have read it since.
+    """
+
+    writers: list[int] = field(default_factory=list)
+    readers: list[int] = field(default_factory=list)
+    before: set[int] = field(default_factory=set)
+    apart: bool = False
+
+    def read(self, number: int) -> set[int]:
+        """Notes a reader; returns what must be done before it."""
+        self.readers.append(number)
+        return set(self.writers)
+
+    def written(self, number: int, apart: bool) -> set[int]:
+        """Notes a writer; returns what must be done before it."""
+        if apart and self.apart and not self.readers:
+            self.writers.append(number)
+        else:
+            self.before = {*self.writers, *self.readers}
+            self.writers, self.readers, self.apart = [number], [], apart
+        return self.before
 
 
 def _apart(group: list[Step]) -> list[list[Step]]:

@@ -282,7 +282,8 @@ def add_correlation(
         frames = plan.scratch(spec.blocks * spec.images * spec.framed_strides[0], source.dtype)
         arguments.append(frames)
         writes.append(frames)
-    plan.call(correlate(spec, tile), arguments, writes=writes, parallel=spec.products > SMALL)
+    # the parts of a transposed convolution's result do not overlap
+    plan.call(correlate(spec, tile), arguments, writes, spec.products > SMALL, apart=True)
 
 
 def prepare(

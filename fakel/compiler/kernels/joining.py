@@ -44,7 +44,7 @@ def _split(access: Access, shape: Sequence[int]) -> Access | None:
 def _copy(plan: Any, source: Access, target: Access) -> None:
     if target.count:
         kernel, parallel = copy_kernel(source, target)
-        plan.call(kernel, [source, target], writes=[target], parallel=parallel)
+        plan.call(kernel, [source, target], [target], parallel, apart=True)
 
 
 def _alike(plan: Any, node: Node) -> list[Access] | None:

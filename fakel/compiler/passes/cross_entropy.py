@@ -8,8 +8,8 @@ from typing import Any
 from fakel.compiler.graph import Graph, Group, Value
 from fakel.compiler.kernels.cross_entropy import cross_entropy
 from fakel.compiler.lowering import pattern
-from fakel.compiler.passes.matching import Readers, grouped
-from fakel.graph import OUTPUT, VIEW
+from fakel.compiler.passes.matching import Readers, grouped, same_elements
+from fakel.graph import OUTPUT
 
 NAME = "cross_entropy"
 
@@ -36,8 +36,13 @@ class JoinCrossEntropy:
 def _match(loss: Value, readers: Readers) -> Group | None:
     seen, target, weight = loss.inputs
     assert seen is not None and target is not None
-    chances = seen.sources[0] if _same_elements(seen) else seen
-    if weight is not None or chances.name != "log_softmax" or len(chances.shape) != 2:
+    chances = seen.sources[0] if same_elements(seen) else seen
+    if (
+        tuple(seen.shape) != (*chances.shape, 1)
+        or weight is not None
+        or chances.name != "log_softmax"
+        or len(chances.shape) != 2
+    ):
         return None
     if chances.parameters["dim"] != 1 or not readers.inner(seen, loss):
         return None
@@ -60,7 +65,7 @@ def _backward(
         if pulled.name != "log_softmax_gradient" or pulled.inputs[1] is not chances:
             continue
         seen = pulled.sources[0]
-        spread = seen.sources[0] if _same_elements(seen) else seen
+        spread = seen.sources[0] if same_elements(seen) else seen
         if spread.name != "nll_loss_gradient" or spread.inputs[1] is not target:
             continue
         if spread.inputs[2] is not None or spread.inputs[3] not in outputs:
@@ -72,21 +77,6 @@ def _backward(
         if same and readers.inner(spread, seen) and readers.inner(seen, pulled):
             return [spread, seen, pulled]
     return None
-
-
-def _same_elements(value: Value) -> bool:
-    """Whether a value is a view of all elements of another one, in their order."""
-    if value.operator is not VIEW or value.parameters["offset"]:
-        return False
-    shape = [size for size in value.parameters["shape"] if size != 1]
-    step = 1
-    for size, stride in zip(
-        reversed(value.parameters["shape"]), reversed(value.parameters["strides"]), strict=True
-    ):
-        if size != 1 and stride != step:
-            return False
-        step *= size
-    return shape == [size for size in value.sources[0].shape if size != 1]
 
 
 @pattern(NAME)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
 from fakel.compiler.graph import Graph, Group, Value
+from fakel.graph import VIEW
+from fakel.tensor.size import contiguous_strides
 
 
 class Readers:
@@ -34,6 +37,16 @@ class Readers:
     def free(self, *values: Value) -> bool:
         """Whether none of these is in a group."""
         return not any(id(value) in self._grouped for value in values)
+
+
+def same_elements(value: Value) -> bool:
+    """Whether a value is a view of all elements of another one, in their order."""
+    return (
+        value.operator is VIEW
+        and not value.parameters["offset"]
+        and tuple(value.parameters["strides"]) == contiguous_strides(tuple(value.shape))
+        and math.prod(value.shape) == math.prod(value.sources[0].shape)
+    )
 
 
 def grouped(graph: Graph, groups: Iterable[Group]) -> Graph:
