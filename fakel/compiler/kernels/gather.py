@@ -1,8 +1,4 @@
-"""Picking elements by index tensors: embedding and its gradient, index, index_select, gather.
-
-Indices are checked where they are used. Only when one is wrong are all of them looked through, for
-the number that the error names.
-"""
+"""Picking elements by index tensors: embedding and its gradient, index, index_select, gather."""
 
 from __future__ import annotations
 
@@ -11,79 +7,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.kernels.indices import (
+    INTEGERS,
+    PARALLEL_ELEMENTS,
+    Indexed,
+    Indices,
+    dot,
+    out_of_bounds,
+    out_of_dimension,
+    out_of_range,
+    unravel,
+)
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
     Builder,
     Expression,
     binary,
-    call,
     cast,
     literal,
-    select,
 )
-from fakel.compiler.lowering import Access, lowers
+from fakel.compiler.lowering import lowers
 from fakel.compiler.nests import broadcast_strides, merged
 from fakel.compiler.rows import pieces_of
-from fakel.compiler.status import number_of, status_of
 from fakel.graph import Node
-
-# kernels over fewer elements stay on one thread
-PARALLEL_ELEMENTS = 32768
-_INTEGERS = ("int64", "int32")
-
-
-def _dot(indices: Sequence[Any], steps: Sequence[int]) -> Expression:
-    total = literal(0, INDEX)
-    for index, step in zip(indices, steps, strict=True):
-        total = total + literal(index, INDEX) * step
-    return total
-
-
-def _unravel(number: Expression, sizes: Sequence[int]) -> list[Expression]:
-    indices = []
-    behind = math.prod(sizes)
-    for position, size in enumerate(sizes):
-        behind //= size
-        indices.append(number // behind if not position else number // behind % size)
-    return indices
-
-
-class _Indices:
-    """An index tensor of a kernel, for one dimension of the tensor that is picked from."""
-
-    def __init__(self, build: Builder, access: Access, size: int, negative: bool) -> None:
-        self.build = build
-        self.buffer = build.buffer("index", access.scalar)
-        self.shape, self.strides = access.shape, access.strides
-        self.lowest, self.size = (-size if negative else 0), size
-
-    def at(self, position: Expression) -> Expression:
-        """The checked index at a place of the tensor, counted from the front."""
-        build = self.build
-        given = build.let(self._load(position))
-        wrong = binary("|", binary("<", given, self.lowest), binary(">=", given, self.size))
-        with build.when(wrong):
-            self._fail()
-        if not self.lowest:
-            return given
-        return build.let(select(binary("<", given, 0), given + self.size, given))
-
-    def _load(self, position: Expression) -> Expression:
-        return cast(self.build.load(self.buffer, position), INDEX)
-
-    def _fail(self) -> None:
-        """Fails with the lowest index if that is too low, else with the highest."""
-        build = self.build
-        lowest = build.accumulator(2**63 - 1, INDEX, "lowest")
-        highest = build.accumulator(-(2**63), INDEX, "highest")
-        with build.loop(math.prod(self.shape)) as number:
-            each = build.let(self._load(_dot(_unravel(number, self.shape), self.strides)))
-            build.assign(lowest, call("min", lowest, each))
-            build.assign(highest, call("max", highest, each))
-        with build.when(binary("<", lowest, self.lowest)):
-            build.fail(status_of(lowest))
-        build.fail(status_of(highest))
 
 
 def _copy(
@@ -119,18 +66,12 @@ def _take(
 ) -> bool:
     """Picks from the first input at the other inputs' positions of ``dims``, which broadcast."""
     source, *indices = (plan.read(each) for each in node.inputs if each is not None)
-    if any(index.dtype.name not in _INTEGERS for index in indices) or 0 in node.shape:
+    if any(index.dtype.name not in INTEGERS for index in indices) or 0 in node.shape:
         return False
-    ndim = max(len(index.shape) for index in indices)
-    common = tuple(
-        max(index.shape[dim - ndim] for index in indices if len(index.shape) >= ndim - dim)
-        for dim in range(ndim)
-    )
-    rest = [dim for dim in range(len(source.shape)) if dim not in dims]
-    adjacent = list(dims) == list(range(dims[0], dims[0] + len(dims)))
-    front = dims[0] if adjacent else 0
+    picked = Indexed.of(len(source.shape), dims, indices)
+    common, before, behind = picked.common, picked.before, picked.behind
+    ndim = len(common)
     out = plan.result(node)
-    before, behind = rest[:front], rest[front:]
     outer_sizes, (outer_in, outer_out), _ = merged(
         [source.shape[d] for d in before],
         [[source.strides[d] for d in before], out.strides[: len(before)]],
@@ -142,7 +83,7 @@ def _take(
     build = Builder(node.operator.name)
     x = build.buffer("x", source.scalar)
     lists = [
-        _Indices(build, index, source.shape[dim], negative)
+        Indices(build, index, source.shape[dim], negative)
         for dim, index in zip(dims, indices, strict=True)
     ]
     target_buffer = build.buffer("out", out.scalar)
@@ -151,27 +92,23 @@ def _take(
     parallel = out.count >= PARALLEL_ELEMENTS
     count = math.prod(sizes)
     with build.share(count) if parallel else build.loop(count) as number:
-        places = _unravel(number, sizes)
+        places = unravel(number, sizes)
         outer, middle = places[: len(outer_sizes)], places[len(outer_sizes) :]
-        base = _dot(outer, outer_in)
+        base = dot(outer, outer_in)
         for each, dim, access in zip(lists, dims, indices, strict=True):
             steps = broadcast_strides(access.shape, access.strides, common)
-            base = base + each.at(_dot(middle, steps)) * source.strides[dim]
+            base = base + each.at(dot(middle, steps)) * source.strides[dim]
         start = build.let(base)
-        place = build.let(_dot(outer, outer_out) + _dot(middle, middle_out))
+        place = build.let(dot(outer, outer_out) + dot(middle, middle_out))
         _copy(build, (x, start, inner_in), (target_buffer, place, inner_out), inner_sizes)
     arguments = [source, *indices, out]
     plan.call(build.kernel, arguments, writes=[out], parallel=parallel, errors=errors)
     return True
 
 
-def _out_of_range(status: int) -> Exception:
-    return IndexError("index out of range in self")
-
-
 @lowers("embedding")
 def _embedding(plan: Any, node: Node) -> bool:
-    return _take(plan, node, (0,), False, _out_of_range)
+    return _take(plan, node, (0,), False, out_of_range)
 
 
 @lowers("index_select")
@@ -181,7 +118,7 @@ def _index_select(plan: Any, node: Node) -> bool:
     # a single number picked from a tensor without dimensions, or by an index without
     if not source.shape or len(index.shape) != 1:
         return False
-    return _take(plan, node, (node.parameters["dim"],), False, _out_of_range)
+    return _take(plan, node, (node.parameters["dim"],), False, out_of_range)
 
 
 @lowers("index")
@@ -189,37 +126,14 @@ def _index(plan: Any, node: Node) -> bool:
     dims = node.parameters["dims"]
     source = node.inputs[0]
     assert source is not None
-    # which of several index tensors is wrong does not show in a status: their sizes must tell
-    if len(dims) > 1:
-        return _take_checked(plan, node, dims)
-    size = source.shape[dims[0]]
-    return _take(plan, node, dims, True, lambda status: _wrong(status, 0, size))
-
-
-def _take_checked(plan: Any, node: Node, dims: Sequence[int]) -> bool:
-    source = node.inputs[0]
-    assert source is not None
-    sizes = [source.shape[dim] for dim in dims]
-
-    def errors(status: int) -> Exception:
-        number = number_of(status)
-        wrong = [i for i, size in enumerate(sizes) if not -size <= number < size]
-        return _wrong(status, wrong[0], sizes[wrong[0]])
-
-    return _take(plan, node, dims, True, errors)
-
-
-def _wrong(status: int, position: int, size: int) -> Exception:
-    return IndexError(
-        f"index {number_of(status)} is out of bounds for dimension {position} with size {size}"
-    )
+    return _take(plan, node, dims, True, out_of_bounds([source.shape[dim] for dim in dims]))
 
 
 @lowers("gather")
 def _gather(plan: Any, node: Node) -> bool:
     source, index = (plan.read(each) for each in node.inputs)
     dim = node.parameters["dim"]
-    if index.dtype.name not in _INTEGERS or 0 in node.shape or not (source.shape and index.shape):
+    if index.dtype.name not in INTEGERS or 0 in node.shape or not (source.shape and index.shape):
         return False
     out = plan.result(node)
     steps = list(source.strides)
@@ -230,7 +144,7 @@ def _gather(plan: Any, node: Node) -> bool:
     )
     build = Builder("gather")
     x = build.buffer("x", source.scalar)
-    indices = _Indices(build, index, source.shape[dim], False)
+    indices = Indices(build, index, source.shape[dim], False)
     target_buffer = build.buffer("out", out.scalar)
     parallel = out.count >= PARALLEL_ELEMENTS
 
@@ -239,9 +153,9 @@ def _gather(plan: Any, node: Node) -> bool:
             with build.loop(sizes[len(places)]) as i:
                 inner([*places, i])
             return
-        picked = indices.at(_dot(places, index_steps))
-        value = build.load(x, _dot(places, x_steps) + picked * along)
-        build.store(target_buffer, _dot(places, out_steps), value)
+        picked = indices.at(dot(places, index_steps))
+        value = build.load(x, dot(places, x_steps) + picked * along)
+        build.store(target_buffer, dot(places, out_steps), value)
 
     if parallel and sizes:
         with build.share(sizes[0]) as i:
@@ -249,16 +163,9 @@ def _gather(plan: Any, node: Node) -> bool:
     else:
         parallel = False
         inner([])
-    size = source.shape[dim]
-    plan.call(
-        build.kernel,
-        [source, index, out],
-        writes=[out],
-        parallel=parallel,
-        errors=lambda status: RuntimeError(
-            f"index {number_of(status)} is out of bounds for dimension {dim} with size {size}"
-        ),
-    )
+    errors = out_of_dimension(dim, source.shape[dim])
+    arguments = [source, index, out]
+    plan.call(build.kernel, arguments, writes=[out], parallel=parallel, errors=errors)
     return True
 
 
@@ -267,7 +174,7 @@ def _embedding_gradient(plan: Any, node: Node) -> bool:
     grad, index = (plan.read(each) for each in node.inputs)
     if (
         node.parameters["scale_grad_by_freq"]
-        or index.dtype.name not in _INTEGERS
+        or index.dtype.name not in INTEGERS
         or grad.dtype.name not in ("float32", "float64")
         or 0 in node.shape
     ):
@@ -288,11 +195,11 @@ def _embedding_gradient(plan: Any, node: Node) -> bool:
     padding = node.parameters["padding_idx"]
     width = target.lanes(grad.scalar) if grad.strides[-1] == 1 else 1
     with build.loop(math.prod(lines)) as number:
-        places = _unravel(number, lines)
-        row = build.let(cast(build.load(indices, _dot(places, index_steps)), INDEX))
+        places = unravel(number, lines)
+        row = build.let(cast(build.load(indices, dot(places, index_steps)), INDEX))
         own = binary("&", binary(">=", row, first), binary("<", row, last))
         with build.when(binary("&", own, binary("!=", row, padding))):
-            start = build.let(_dot(places, grad_steps))
+            start = build.let(dot(places, grad_steps))
             for piece in pieces_of(columns, width, 4):
                 with piece.over(build) as i:
                     column = literal(i, INDEX)
