@@ -162,7 +162,9 @@ class Correlation:
         products = tile.positions * tile.vectors / 2
         loads = (tile.positions + tile.vectors) / 2
         step = max(products, loads, _LATENCY) + 0.5
-        pieces = tile.rows * -(-tile.columns // tile.lanes)
+        # pieces of rows which are written as vectors
+        step = tile.lanes if self.result_strides[3] == 1 else 1
+        pieces = tile.rows * -(-tile.columns // step)
         leave = 40 + tile.channels * (-(-tile.positions // tile.lanes) * 5 + 2 * pieces)
         tiles = -(-self.vertical.outputs // tile.rows) * -(-self.horizontal.outputs // tile.columns)
         return tiles * tile.count(self.outputs) * (self.terms * step + leave)
@@ -251,7 +253,7 @@ class _Nest:
         self.taps = tap_offsets(build, spec, spec.framed_strides if spec.framed else spec.strides)
         self.width = -(-tile.positions // tile.lanes) * tile.lanes
         self.flat = build.local("tile", spec.scalar, self.width * tile.channels)
-        self.turned = build.local("turned", spec.scalar, tile.lanes * tile.lanes)
+        self.turned = build.local("turned", spec.scalar, tile.lanes * self.width)
 
     def framing_blocks(self) -> None:
         """Threads share blocks of images, which they frame first."""
@@ -355,8 +357,8 @@ class _Nest:
         self, vector: Expression, target: Expression, count: Expression | None
     ) -> None:
         """Puts a vector of channels, of which so many exist (None: all), into the result."""
-        tile, build = self.tile, self.build
-        step = self.spec.result_strides[1]
+        tile, build, out = self.tile, self.build, self.spec.result_strides
+        directly = count is None and out[3] == 1
         for start in range(0, self.width, tile.lanes):
             rows = [
                 build.let(
@@ -367,33 +369,42 @@ class _Nest:
                 for i in range(tile.lanes)
             ]
             for lane, value in enumerate(transposed(build, rows)):
-                if count is None:
-                    self.write_positions(target + lane * step, start, value)
+                if directly:
+                    self.write_positions(target + lane * out[1], start, value)
                 else:
-                    build.store(self.turned, lane * tile.lanes, value)
-            if count is not None:
-                with build.loop(count, name="lane", unroll=False) as lane:
-                    value = build.let(build.load(self.turned, lane * tile.lanes, tile.lanes))
-                    self.write_positions(target + lane * step, start, value)
+                    build.store(self.turned, lane * self.width + start, value)
+        if directly:
+            return
+        present = literal(tile.lanes, INDEX) if count is None else count
+        with build.loop(present, name="lane", unroll=False) as lane:
+            place = build.let(target + lane * out[1])
+            if out[3] == 1:
+                for start in range(0, self.width, tile.lanes):
+                    value = build.load(self.turned, lane * self.width + start, tile.lanes)
+                    self.write_positions(place, start, build.let(value))
+                return
+            with build.loop(tile.rows, name="y", unroll=False) as y:
+                with build.loop(tile.columns, name="x") as x:
+                    value = build.load(self.turned, lane * self.width + y * tile.columns + x)
+                    build.store(self.result, place + y * out[2] + x * out[3], value)
 
     def write_positions(self, target: Expression, start: int, value: Expression) -> None:
         """Puts one channel of as many positions of the tile as a vector has, from the start-th on,
         into the result.
         """
-        tile, build, out = self.tile, self.build, self.spec.result_strides
+        tile, build = self.tile, self.build
         target = build.let(target)
         position, end = start, min(start + tile.lanes, tile.positions)
         while position < end:
             row, x = divmod(position, tile.columns)
-            count = min(tile.columns - x, end - position) if out[3] == 1 else 1
-            place = target + (row * out[2] + x * out[3])
+            count = min(tile.columns - x, end - position)
             first = position - start
             lanes = max(1 << (count - 1).bit_length(), 2)
+            part = value
             if first or lanes < tile.lanes:
                 picked = [min(first + i, tile.lanes - 1) for i in range(lanes)]
-                build.store(self.result, place, shuffle(value, value, picked), count)
-            else:
-                build.store(self.result, place, value, count)
+                part = shuffle(value, value, picked)
+            build.store(self.result, target + (row * self.spec.result_strides[2] + x), part, count)
             position += count
 
 
