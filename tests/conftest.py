@@ -28,3 +28,13 @@ def torch():
     oracle = pytest.importorskip("torch")
     oracle.set_num_threads(1)
     return oracle
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Shows what tests counted: `record_property("summary", "500 graphs")`."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())]
+    lines = [v for report in reports for k, v in report.user_properties if k == "summary"]
+    if lines:
+        terminalreporter.section("counts")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -265,9 +265,14 @@ class _Emitter:
         value = self.value(statement.value)
         if statement.value.type.scalar == "i1":
             value = self.builder.zext(value, llvm_type(Type("u8", statement.value.type.lanes)))
+        active = statement.active
+        if active == 1:
+            # a masked store of one lane: LLVM 22 forgets that its number was to be shortened, and
+            # writes beyond it
+            value, active = self.builder.extract_element(value, ir.Constant(_INDEX, 0)), None
         place = self._address(statement.buffer, statement.index, value.type)
-        if statement.active is not None:
-            alignment, mask = self._masking(statement.buffer, value.type, statement.active)
+        if active is not None:
+            alignment, mask = self._masking(statement.buffer, value.type, active)
             made = self._masked("store", ir.VoidType(), value.type, [value, place, alignment, mask])
             self._mark(made, statement.buffer)
             return

@@ -1,0 +1,79 @@
+"""Random programs of the public API: compiled ones give what the interpreter gives.
+
+FAKEL_GRAPHS=10000 draws that many for each family, other ones every time (FAKEL_SEED repeats).
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.support.execution import StrictCompiler, check, expectations, written_for
+from tests.support.random_layers import LAYERS
+from tests.support.random_programs import drawn, smallest
+from tests.support.random_statements import STATEMENTS
+
+DEEP = int(os.environ.get("FAKEL_GRAPHS", "0"))
+SEED = int(os.environ.get("FAKEL_SEED", "0")) or int.from_bytes(os.urandom(4), "little")
+
+
+def only(*names):
+    return {name: STATEMENTS[name] for name in names}
+
+
+FAMILIES = {
+    "elementwise": only(
+        *("unary", "activation", "binary", "whole_numbers", "operator", "of_three", "clamp"),
+        *("cast", "view", "reduce"),
+    ),
+    "reductions": only("reduce", "along", "softmax", "binary", "view", "unary", "cast"),
+    "views": only("view", "order", "write", "write_self", "join", "binary", "make", "leaf"),
+    "indices": only("index", "join", "view", "binary", "write"),
+    "layers": LAYERS,
+    "everything": STATEMENTS | LAYERS,
+}
+FEW = 20  # of each family: about eight seconds on one core
+MOST = 20  # failures that are shrunk and shown
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_graphs(family, record_property):
+    compiler = StrictCompiler()
+    found = []
+
+    @seed(SEED)
+    @settings(
+        max_examples=DEEP or FEW,
+        derandomize=not DEEP,
+        database=None,
+        phases=[Phase.generate],  # `smallest` shrinks: it knows lines
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.randoms(use_true_random=True))
+    def run(random):
+        program = drawn(random, FAMILIES[family])
+        compiler.counts["graphs"] += 1
+        compiler.programs.clear()
+        if len(found) < MOST and wrong(program, compiler):
+            shrunk = smallest(program, lambda other: bool(wrong(other, StrictCompiler())))
+            found.append(f"{wrong(shrunk, StrictCompiler())}\n{shrunk}")
+
+    run()
+    counted = ", ".join(f"{count} {kind}" for kind, count in compiler.counts.items())
+    record_property("summary", f"random graphs, {family}: {counted}")
+    assert not found, "\n\n".join(found)
+
+
+def wrong(program, compiler):
+    """What is wrong with a compiled program; nothing when the interpreter cannot run it."""
+    try:
+        expected = expectations(program.text)
+    except Exception:
+        return None
+    with written_for(program.processor):
+        try:
+            check(program.text, expected, compiler, program.threads)
+        except AssertionError as error:
+            return str(error)
+    return None

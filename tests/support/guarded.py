@@ -1,0 +1,152 @@
+"""Compiled programs whose buffers all end, or begin, at memory that may not be touched.
+
+A kernel that reads or writes out of bounds is ended by the system at once, so programs run in a
+forked process; before each kernel call that process notes its text where its parent finds it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import traceback
+from typing import Any
+
+import numpy as np
+
+from fakel.compiler import kernels
+from fakel.compiler.driver import optimized
+from fakel.compiler.graph import Graph
+from fakel.compiler.plan import Plan
+from fakel.compiler.program import Program
+from fakel.graph import Node
+from tests.support.execution import StrictCompiler, check, expectations, written_for
+
+PAGE = mmap.PAGESIZE
+_NOTE = 1 << 16
+_system = ctypes.CDLL(None)
+
+
+def room(count: int, dtype: Any, at_end: bool) -> np.ndarray:
+    """Memory for so many elements between two pages that may not be touched."""
+    size = count * np.dtype(dtype).itemsize
+    pages = max(-(-size // PAGE), 1)
+    area = mmap.mmap(-1, (pages + 2) * PAGE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    for forbidden in (start, start + (pages + 1) * PAGE):
+        assert _system.mprotect(ctypes.c_void_p(forbidden), PAGE, 0) == 0
+    first = (pages + 1) * PAGE - size if at_end else PAGE
+    return np.frombuffer(area, dtype, count, first)
+
+
+class GuardedProgram(Program):
+    """A program in guarded memory, which notes its kernel calls."""
+
+    def __init__(self, plan: Plan, at_end: bool, note: mmap.mmap) -> None:
+        super().__init__(plan)
+        self.at_end, self.note = at_end, note
+        for number, array in self._arrays.items():
+            self._arrays[number] = room(array.size, array.dtype, at_end)
+            self._addresses[number] = self._arrays[number].ctypes.data
+        self.outputs = [(number, _Rooms(pool, at_end)) for number, pool in self.outputs]
+        segments = []
+        for kind, start, stop in self.segments:
+            if kind == "interpret":
+                segments.append((kind, start, stop))
+            else:
+                for row in range(start, stop):
+                    segments += [("note", row, 0), (kind, row, row + 1)]
+        self.segments = segments
+        # a note is an interpreted step that computes nothing
+        self.segments = [
+            ("interpret", -1 - row, 0) if kind == "note" else (kind, row, stop)
+            for kind, row, stop in segments
+        ]
+        self.steps = _Steps(self.steps, self.row_steps)
+
+    def run(self, nodes: Any, leaves: list[Node]) -> None:
+        """Runs on copies of the leaves."""
+        copies = []
+        for leaf in leaves:
+            array = leaf.value
+            copy = room(array.size, array.dtype, self.at_end).reshape(array.shape)
+            copy[...] = array
+            copies.append(Node(leaf.operator, (), {}, leaf.shape, leaf.dtype, copy))
+        super().run(nodes, copies)
+
+    def _interpret(self, step: Any, arrays: Any) -> None:
+        if isinstance(step, str):
+            text = step.encode()[: _NOTE - 1]
+            self.note[: len(text) + 1] = text + b"\0"
+        else:
+            super()._interpret(step, arrays)
+
+
+class _Steps:
+    """The steps; with a number below 0, the text of a row's kernel."""
+
+    def __init__(self, steps: list[Any], rows: list[Any]) -> None:
+        self.steps, self.rows = steps, rows
+
+    def __getitem__(self, number: int) -> Any:
+        if number >= 0:
+            return self.steps[number]
+        row = -1 - number
+        return repr(self.rows[row].kernel) if row < len(self.rows) else "mark"
+
+    def __iter__(self) -> Any:
+        return iter(self.steps)
+
+
+class _Rooms:
+    """Makes a program's outputs."""
+
+    def __init__(self, pool: Any, at_end: bool) -> None:
+        self.pool, self.at_end = pool, at_end
+
+    def take(self) -> tuple[np.ndarray, int]:
+        """An array and its address."""
+        template, _ = self.pool.take()
+        made = room(template.size, template.dtype, self.at_end).reshape(template.shape)
+        return made, made.ctypes.data
+
+
+def touches_nothing_else(
+    source: str, processor: str = "host", threads: int = 1, expected: Any = None
+) -> None:
+    """Runs a program in guarded memory and compares it with the interpreter.
+
+    Raises:
+        AssertionError: with the text of the kernel that read or wrote out of bounds, or as `check`.
+    """
+    expected = expected or expectations(source)
+    note = mmap.mmap(-1, _NOTE)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            for at_end in (True, False):
+
+                def make(program, leaves, donated, at_end=at_end):
+                    kernels.load()
+                    plan = Plan(optimized(Graph.of(program, leaves, donated)))
+                    plan.lower()
+                    return GuardedProgram(plan, at_end, note)
+
+                with written_for(processor):
+                    check(source, expected, StrictCompiler(make=make), threads)
+            status = 0
+        except BaseException:
+            text = traceback.format_exc().encode()[-_NOTE + 1 :]
+            note[: len(text) + 1] = text + b"\0"
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    if status:
+        text = bytes(note[:]).split(b"\0")[0].decode(errors="replace")
+        if os.WIFSIGNALED(status):
+            name = signal.Signals(os.WTERMSIG(status)).name
+            raise AssertionError(f"{name}: out of bounds in\n{text}")
+        raise AssertionError(text)
