@@ -33,6 +33,7 @@ from fakel.compat import load_ipython_extension, unload_ipython_extension, versi
 from fakel.compat.version import __version__
 from fakel.compiler.executor import chosen_executor as _chosen_executor
 from fakel.graph import use_executor as _use_executor
+from fakel.nn.compiling import compile as compile
 from fakel.ops import return_types
 from fakel.ops.declare import FUNCTIONS as _FUNCTIONS
 from fakel.random import default_generator

@@ -23,6 +23,8 @@ from typing import Any, TypeAlias
 from fakel import graph, ops
 from fakel.autograd import enable_grad, set_grad_enabled
 from fakel.optim._hooks import HookTable
+from fakel.recall import world
+from fakel.recall.episode import action
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 
 __all__ = [
@@ -263,6 +265,7 @@ class Optimizer:
             else:
                 state[name] = value
 
+    @action
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Resets all gradients: to None, or to zeros where ``set_to_none`` is False."""
         for group in self.param_groups:
@@ -494,6 +497,9 @@ class Optimizer:
             kind.step = _with_hooks(kind.step)  # type: ignore[method-assign]
 
 
+world.optimizers.append(Optimizer)
+
+
 def _with_hooks(step: Callable) -> Callable:
     """``step`` with the hooks around it and a flush at its end, whoever wrote it."""
 
@@ -518,7 +524,7 @@ def _with_hooks(step: Callable) -> Callable:
         return outcome
 
     run.hooked = True  # type: ignore[attr-defined]
-    return run
+    return action(run)
 
 
 def _fit_to_parameter(

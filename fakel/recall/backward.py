@@ -27,6 +27,7 @@ from fakel.graph import (
 from fakel.graph.run import Recipe, outside
 from fakel.recall.capture import SpoiltError, bytes_of
 from fakel.recall.deferred import Deferred
+from fakel.recall.episode import action
 from fakel.tensor import Size, Storage, Tensor
 
 _MOST_TEMPLATES = 5_000
@@ -35,7 +36,7 @@ _templates: dict[Any, Any] = {}
 
 
 class BackwardTemplate:
-    """What going backward through a run records.
+    """What going backward through a run records; it leaves nothing on the tape itself.
 
     Args:
         saved: the storages that are read: the numbers of a call and of a storage that it keeps.
@@ -45,6 +46,8 @@ class BackwardTemplate:
             gradient's node, shape, dtype.
         writes: for each gradient that is added to, the parameter's number and the slot.
     """
+
+    backwards = edges = ()
 
     def __init__(
         self,
@@ -171,7 +174,7 @@ def _key(root: Tensor, history: Deferred) -> Any:
         for storage, version in zip(call.saved, call.versions, strict=True):
             if storage.version != version or storage.exposed is not None:
                 return None
-    gradients = []
+    gradients: list[Any] = []
     for parameter in run.parameters:
         if parameter._hooks is not None:
             return None
@@ -198,7 +201,7 @@ def _captured(root: Tensor, run: Run) -> Any:
     parameters = run.parameters
     before = [parameter._grad for parameter in parameters]
     consumed = _reachable(run, root._grad_fn.call)
-    places = {}
+    places: dict[int, tuple[int, int, Node]] = {}
     for position in consumed:
         for number, storage in enumerate(run.calls[position].saved):
             places.setdefault(id(storage.node), (position, number, storage.node))
@@ -301,11 +304,11 @@ def _template(
         constants,
         [(n.operator, tuple(map(pick, n.inputs)), n.parameters, n.shape, n.dtype) for n in nodes],
         exposed,
-        [(number, slots[id(node)], *rest) for number, node, *rest in gradients],  # type: ignore[misc]
+        [(number, slots[id(node)], *rest) for number, node, *rest in gradients],
         [(number, slots[id(node)]) for number, node in writes],
         sum(map(bytes_of, nodes)),
     )
 
 
 _new = object.__new__
-Tensor.backward = backward  # type: ignore[attr-defined]
+Tensor.backward = action(backward)  # type: ignore[attr-defined]

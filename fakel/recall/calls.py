@@ -59,7 +59,7 @@ def recalled(function: Callable[..., Any], numbers: bool = False) -> Callable[..
                     run.state = expected.following
                     return template.finish(recalling, edges, arguments)
         tensors: list[Tensor] = []
-        floats = [] if numbers else None  # type: ignore[assignment]
+        floats = [] if numbers else None
         parts: list[Any] = [function, modes.enabled, modes.inference, get_default_dtype()]
         if not add_all_to_key(args, parts, tensors, floats):
             return function(*args, **kwargs)
@@ -70,7 +70,7 @@ def recalled(function: Callable[..., Any], numbers: bool = False) -> Callable[..
         key = tuple(parts)
         known = _templates.get(key)
         if known is _VALUES:
-            key = (key, *floats)  # type: ignore[misc]
+            key = (key, *floats)
             floats = []
             known = _templates.get(key)
         if type(known) is Template:
@@ -133,14 +133,14 @@ def _captured(
     capture = Capture(tensors, floats)
     before = recorded_since()
     draws = default_generator.draws
-    warn = warnings.warn
+    warn: Any = warnings.warn
 
     def noticed(*args: Any, stacklevel: int = 1, **kwargs: Any) -> None:
         capture.spoil("it warns")
         warn(*args, stacklevel=stacklevel + 1, **kwargs)
 
     watching.capture = capture
-    warnings.warn = noticed  # type: ignore[assignment]
+    warnings.warn = noticed
     try:
         result = function(*args, **kwargs)
     except BaseException:

@@ -57,15 +57,13 @@ class Capture:
         self.reason: str | None = None
         self.nodes = [tensor._storage.node for tensor in arguments]
         self.geometries = [_geometry(tensor) for tensor in arguments]
-        self.written: list[Tensor] = []
+        self.written: list[tuple[Tensor, Node]] = []
         self.backwards: list[Backward] = []
         self.views: dict[int, tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]] = {}
         self.operands: dict[int, tuple[Node, int, Callable[[Any, Any], Any]]] = {}
         self.draws: dict[int, tuple[Node, Callable[[], Any]]] = {}
         self.counted = 0
-        self.checks: list[tuple[int, Callable[[Any], None]]] = []
-        self.storages: dict[int, int] = {}
-        self.made: list[Storage] = []
+        self.checked: list[tuple[Tensor, Callable[[Any], None]]] = []
 
     # ---------------------------------------------------------------- what happens meanwhile
 
@@ -75,7 +73,7 @@ class Capture:
 
     def wrote(self, tensor: Tensor) -> None:
         """A tensor's values are about to be written."""
-        self.written.append(tensor)
+        self.written.append((tensor, tensor._storage.node))
 
     def recorded(self, backward: Backward) -> None:
         """A backward node was made."""
@@ -98,11 +96,7 @@ class Capture:
 
     def check(self, tensor: Tensor, check: Callable[[Any], None]) -> None:
         """A tensor's values were checked where they were known."""
-        for position, argument in enumerate(self.arguments):
-            if argument is tensor:
-                self.checks.append((position, check))
-                return
-        self.spoil("values of an intermediate were checked")
+        self.checked.append((tensor, check))
 
     # ---------------------------------------------------------------- the template
 
@@ -117,12 +111,17 @@ class Capture:
             SpoiltError: it cannot be recalled.
         """
         self._demand(self.reason is None, self.reason or "")
+        self.storages: dict[int, int] = {}
+        self.made: list[Storage] = []
+        self.used: set[int] = set()
         self.recorded_nodes: list[Node] = []
         for each in recorded:
             self._demand(type(each) is Node, "calls were recalled meanwhile")
             self.recorded_nodes.append(each)  # type: ignore[arg-type]
         self.positions = {id(node): i for i, node in enumerate(self.recorded_nodes)}
         self._check_arguments()
+        checks = [(self._argument(tensor), check) for tensor, check in self.checked]
+        self._demand(all(p is not None for p, _ in checks), "an intermediate was checked")
         results = self._describe_result(result)
         writes = self._writes()
         backwards = self._tape()
@@ -130,7 +129,7 @@ class Capture:
         exposed = sorted(
             {
                 self.positions[id(node)]
-                for node in [s.node for s in self.made] + [node for _, node in writes]
+                for node in [s.node for s in self.made] + [node for _, node, _ in writes]
                 if id(node) in self.positions
             }
         )
@@ -142,12 +141,12 @@ class Capture:
             numbers=self.found_numbers,
             constants=self.constants,
             drawn=self.drawn,
-            checks=self.checks,
+            checks=checks,  # type: ignore[arg-type]
             recipes=[self._recipe(node, count) for node in self.recorded_nodes],
             exposed=exposed,
             storages=[(slots[id(s.node)], s.dtype, s.length) for s in self.made],
             results=results,
-            writes=[(position, slots[id(node)]) for position, node in writes],
+            writes=[(position, slots[id(node)], count) for position, node, count in writes],
             backwards=backwards,
             edges=sorted(self.edges),
             kept=self.kept,
@@ -159,35 +158,52 @@ class Capture:
         if not condition:
             raise SpoiltError(reason)
 
+    def keep_used(self) -> list[int]:
+        """Forgets the arguments that the template, which was made, did not need; returns the
+        positions of the others. The template is to be made again then.
+        """
+        needed = sorted(self.used)
+        self.arguments = [self.arguments[position] for position in needed]
+        self.nodes = [self.nodes[position] for position in needed]
+        self.geometries = [self.geometries[position] for position in needed]
+        return needed
+
+    def _argument(self, tensor: Tensor) -> int | None:
+        """The position of a tensor among the arguments."""
+        for position, argument in enumerate(self.arguments):
+            if argument is tensor:
+                self.used.add(position)
+                return position
+        return None
+
     def _check_arguments(self) -> None:
-        written = {id(tensor._storage) for tensor in self.written}
+        written = {id(tensor._storage) for tensor, _ in self.written}
         for tensor, node, geometry in zip(self.arguments, self.nodes, self.geometries, strict=True):
             storage = tensor._storage
             self._demand(_geometry(tensor) == geometry, "an argument changed")
             changed = storage.node is not node and id(storage) not in written
             self._demand(not changed, "an argument's storage was replaced")
 
-    def _writes(self) -> list[tuple[int, Node]]:
-        """The arguments whose storages were written, and their new nodes."""
-        found: dict[int, tuple[int, Node]] = {}
-        storages = {id(t._storage): i for i, t in reversed(list(enumerate(self.arguments)))}
-        for tensor in self.written:
+    def _writes(self) -> list[tuple[int, Node, int]]:
+        """The arguments whose storages were written, their new nodes, and how often."""
+        found: dict[int, tuple[int, Node, int]] = {}
+        storages = {id(argument._storage) for argument in self.arguments}
+        for tensor, before in self.written:
             storage = tensor._storage
-            if id(storage) in self.storages:
-                self._demand(storage.version == 0, "a result was written in place")
+            if id(storage) not in storages:
+                # what the call made itself is its own business, unless it is a result
+                self._demand(id(before) in self.positions, "something else was written in place")
                 continue
-            self._demand(id(storage) in storages, "something else was written in place")
-            self._demand(id(storage) not in found, "an argument was written twice")
-            position = next(
-                (i for i, argument in enumerate(self.arguments) if argument is tensor), None
-            )
+            position = self._argument(tensor)
             self._demand(position is not None, "a view of an argument was written")
-            found[id(storage)] = position, storage.node  # type: ignore[assignment]
+            _, _, count = found.get(id(storage), (0, storage.node, 0))
+            found[id(storage)] = position, storage.node, count + 1  # type: ignore[assignment]
         return list(found.values())
 
     def _place(self, storage: Storage) -> tuple[str, int]:
         for position, argument in enumerate(self.arguments):
             if argument._storage is storage:
+                self.used.add(position)
                 return ARGUMENT, position
         number = self.storages.get(id(storage))
         if number is None:
@@ -199,9 +215,9 @@ class Capture:
 
     def _describe_result(self, result: Any) -> Any:
         if isinstance(result, Tensor):
-            for position, argument in enumerate(self.arguments):
-                if argument is result:
-                    return ARGUMENT, position
+            position = self._argument(result)
+            if position is not None:
+                return ARGUMENT, position
             self._demand(type(result) is Tensor, "the result is of another class")
             return self._describe(result, as_view=True)
         if isinstance(result, (tuple, list)):
@@ -238,9 +254,9 @@ class Capture:
         while id(current) in self.views:
             _, current, replay = self.views[id(current)]
             replays.append(replay)
-            for position, argument in enumerate(self.arguments):
-                if argument is current:
-                    return position, _composed(replays[::-1])
+            position = self._argument(current)
+            if position is not None:
+                return position, _composed(replays[::-1])
         self._demand(bool(replays) and current._base is None, "a view of something else")
         return self._describe(current), _composed(replays[::-1])
 
@@ -284,6 +300,7 @@ class Capture:
         for position, other in enumerate(known):
             if edge is other or (isinstance(edge, tuple) and edge == other):
                 self.edges.add(position)
+                self.used.add(position)
                 return ARGUMENT, position
         raise SpoiltError("an edge to something else")
 
@@ -297,7 +314,7 @@ class Capture:
         place = self._place(saved.storage)
         if place not in self.kept:
             self.kept.append(place)
-        argument = next((i for i, each in enumerate(self.arguments) if each is tensor), None)
+        argument = self._argument(tensor)
         if argument is None:
             described = self._describe(tensor)
         else:
@@ -317,7 +334,10 @@ class Capture:
         self.drawn: list[tuple[Callable[[], Any], Any]] = []
         groups: tuple[list[Node], list[Node], list[Node]] = ([], [], [])
         met = {id(node) for node in self.nodes} | set(self.positions)
+        of_arguments = {id(n): i for i, n in reversed(list(enumerate(self.nodes)))}
         for node in wanted:
+            if id(node) in of_arguments:
+                self.used.add(of_arguments[id(node)])
             if id(node) in met:
                 continue
             met.add(id(node))

@@ -101,7 +101,7 @@ class Template:
         exposed: Sequence[int],
         storages: Sequence[Made],
         results: Any,
-        writes: Sequence[tuple[int, int]],
+        writes: Sequence[tuple[int, int, int]],
         backwards: Sequence[Recorded],
         edges: Sequence[int],
         kept: Sequence[Place],
@@ -162,11 +162,11 @@ class Template:
             ]
             call.saved = saved
             call.versions = [storage.version for storage in saved]
-        for position, slot in self.writes:
+        for position, slot, count in self.writes:
             tensor = arguments[position]
             storage = tensor._storage
             storage.node = slots[slot]
-            storage.version += tensor._counts_writes
+            storage.version += count * tensor._counts_writes
         if self.only is not None:
             result = self._tensor(self.only, arguments, made, run, number)
             result._stamp = state

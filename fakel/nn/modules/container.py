@@ -9,6 +9,7 @@ from itertools import chain
 
 from fakel.nn.modules.module import Module
 from fakel.nn.modules.parameter_container import ParameterDict, ParameterList, checked_pairs
+from fakel.recall import world
 
 __all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -177,6 +178,7 @@ class ModuleList(_NumberedModules):
         for position in range(len(self), index, -1):
             self._modules[str(position)] = self._modules[str(position - 1)]
         self._modules[str(index)] = module
+        world.changed()
 
     def extend(self, modules):
         """Add the modules of an iterable at the end."""
@@ -228,6 +230,7 @@ class ModuleDict(Module):
 
     def __delitem__(self, key):
         del self._modules[key]
+        world.changed()
 
     def __len__(self):
         return len(self._modules)
@@ -241,6 +244,7 @@ class ModuleDict(Module):
     def clear(self):
         """Remove all modules."""
         self._modules.clear()
+        world.changed()
 
     def pop(self, key):
         """Remove and return the module of a name."""

@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 from fakel import autograd, ops
 from fakel.autograd import Function
+from fakel.recall import world
 from fakel.tensor import Tensor
 
 _global_forward_pre_hooks: OrderedDict = OrderedDict()
@@ -42,6 +43,7 @@ class RemovableHandle:
 
     def remove(self):
         """Unregister the hook; a second call does nothing."""
+        world.changed()
         for reference in (self.hooks_dict_ref, *self.extra_dict_ref):
             hooks = reference()
             if hooks is not None:
@@ -65,6 +67,7 @@ class RemovableHandle:
 
 def _register(hooks, hook, *, prepend=False, flags=()):
     """Add a hook; ``flags`` are (dictionary, bool) pairs that remember the hook's options."""
+    world.changed()
     handle = RemovableHandle(hooks, extra_dict=[flagged for flagged, _ in flags])
     hooks[handle.id] = hook
     for flagged, value in flags:

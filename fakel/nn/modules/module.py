@@ -33,6 +33,8 @@ from fakel.nn.modules.hooks import (
 )
 from fakel.nn.modules.state import ModuleState
 from fakel.nn.parameter import Buffer, Parameter, is_lazy
+from fakel.recall import world
+from fakel.recall.compiled import CompiledFunction, check_options
 from fakel.tensor import Tensor
 
 __all__ = [
@@ -79,6 +81,7 @@ class Module(ModuleState, ModuleHooks):
     dump_patches = False
     call_super_init = False
     _version = 1
+    _compiled_call_impl = None
 
     def __init__(self, *args, **kwargs):
         if not self.call_super_init:
@@ -120,6 +123,7 @@ class Module(ModuleState, ModuleHooks):
         """
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
+        world.changed()
         self._check_name("buffer", name, self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
@@ -137,6 +141,7 @@ class Module(ModuleState, ModuleHooks):
         """Add a parameter (or None, to reserve the name) under the name of an attribute."""
         if "_parameters" not in self.__dict__:
             raise AttributeError("cannot assign parameter before Module.__init__() call")
+        world.changed()
         self._check_name("parameter", name, self._parameters)
         if param is None:
             self._parameters[name] = None
@@ -169,6 +174,7 @@ class Module(ModuleState, ModuleHooks):
             raise KeyError(f'module name can\'t contain ".", got: {name}')
         if name == "":
             raise KeyError('module name can\'t be empty string ""')
+        world.changed()
         self._modules[name] = _run_registration_hooks(
             _global_module_registration_hooks, self, name, module
         )
@@ -196,6 +202,7 @@ class Module(ModuleState, ModuleHooks):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name, value):
+        world.changed()
         attributes = self.__dict__
         parameters = attributes.get("_parameters")
         modules = attributes.get("_modules")
@@ -259,6 +266,7 @@ class Module(ModuleState, ModuleHooks):
         self._non_persistent_buffers_set.discard(name)
 
     def __delattr__(self, name):
+        world.changed()
         for table in (self._parameters, self._buffers, self._modules):
             if name in table:
                 del table[name]
@@ -277,7 +285,9 @@ class Module(ModuleState, ModuleHooks):
         return sorted(name for name in names if not name[0].isdigit())
 
     def __getstate__(self):
-        return self.__dict__.copy()
+        state = self.__dict__.copy()
+        state.pop("_compiled_call_impl", None)
+        return state
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -303,13 +313,18 @@ class Module(ModuleState, ModuleHooks):
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
-    __call__ = _wrapped_call_impl = _call_impl
+    def _wrapped_call_impl(self, *args, **kwargs):
+        if self._compiled_call_impl is not None:
+            return self._compiled_call_impl(*args, **kwargs)
+        return self._call_impl(*args, **kwargs)
 
-    def compile(self, *args, **kwargs):
-        """Accept PyTorch's request to compile, with any of torch.compile's arguments.
+    __call__ = _wrapped_call_impl
 
-        There is nothing to do: programs that repeat are compiled without being asked.
-        """
+    def compile(self, **options):
+        """Replay calls of this module from now on; the options are those of ``torch.compile``."""
+        check_options(**options)
+        if not options.get("disable"):
+            self._compiled_call_impl = CompiledFunction(self._call_impl)
 
     # Traversal --------------------------------------------------------------------------------
 
@@ -596,3 +611,7 @@ def _run_registration_hooks(hooks, module, name, value):
         if replaced is not None:
             value = replaced
     return value
+
+
+world.modules.append(Module)
+world.TABLES.update(_TABLES, ("_non_persistent_buffers_set", "_is_full_backward_hook", "training"))

@@ -1,0 +1,144 @@
+"""Compiled functions: calls that are replayed without running Python code, while guards hold.
+
+A function runs as it is at first; then one call is observed (see ``episode.py``), together with
+what it depends on (see ``guards.py``). From then on it is replayed. Where a guard fails, or where
+the call did what cannot be replayed, the function runs as it is, which is always right: its
+operators are recorded or recalled like any others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fakel.autograd.anomaly import anomaly
+from fakel.autograd.modes import state as modes
+from fakel.autograd.tape import saved_tensor_hooks
+from fakel.graph import may_capture
+from fakel.recall import world
+from fakel.recall.capture import SpoiltError
+from fakel.recall.episode import Episode, Observation, observing
+from fakel.recall.guards import Guards, UnknownError, Watch
+from fakel.recall.keys import add_all_to_key
+from fakel.tensor import Tensor, get_default_dtype
+
+# calls that run as they are before one is observed: optimizers make their state in the first
+_RUNS = 2
+# observations that may fail, and episodes that are kept
+_FAILURES, _EPISODES = 4, 32
+
+
+class CompiledFunction:
+    """Calls a function, or replays what it did.
+
+    ``reason`` says why calls are not replayed, None where they are.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.runs: dict[Any, int] = {}
+        self.episodes: dict[Any, tuple[Guards, Episode]] = {}
+        self.failures = 0
+        self.reason: str | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if anomaly.enabled or saved_tensor_hooks or observing.episode or not may_capture():
+            return self.function(*args, **kwargs)
+        tensors: list[Tensor] = []
+        parts: list[Any] = [modes.enabled, modes.inference, get_default_dtype(), *kwargs]
+        if not add_all_to_key((*args, *kwargs.values()), parts, tensors, None):
+            self.reason = "an argument is neither a tensor nor a simple value"
+            return self.function(*args, **kwargs)
+        key = tuple(parts)
+        known = self.episodes.get(key)
+        if known is not None:
+            guards, episode = known
+            if guards.hold() and episode.fits():
+                return episode.replay(tensors)
+            del self.episodes[key]
+        runs = self.runs[key] = self.runs.get(key, 0) + 1
+        if runs <= _RUNS or self.failures >= _FAILURES:
+            return self.function(*args, **kwargs)
+        return self._observed(key, tensors, args, kwargs)
+
+    def _observed(
+        self, key: Any, tensors: list[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        others = self._others(tensors, args, kwargs)
+        epoch = world.epoch
+        watch = Watch()
+        observation = Observation(tensors, others, watch)
+
+        def observed() -> Any:
+            with watch:
+                return self.function(*args, **kwargs)
+
+        observation.open()
+        try:
+            result = observed()
+        except BaseException:
+            observation.close([])
+            raise
+        try:
+            episode = observation.episode(result)
+            guards = Guards(self.function, watch)
+            if world.epoch != epoch:
+                raise UnknownError("it changes a module")
+            known = {id(tensor) for tensor in (*tensors, *others)}
+            if any(id(tensor) not in known for tensor in guards.tensors):
+                raise UnknownError("it reads tensors that were not known beforehand")
+        except (SpoiltError, UnknownError) as error:
+            self.failures += 1
+            self.reason = str(error)
+            return result
+        self.reason = None
+        if len(self.episodes) >= _EPISODES:
+            self.episodes.clear()
+        self.episodes[key] = guards, episode
+        return result
+
+    def _others(
+        self, tensors: list[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[Tensor]:
+        """The tensors that the function may read from elsewhere."""
+        watch = Watch()
+        code = getattr(self.function, "__code__", None)
+        space = getattr(self.function, "__globals__", {})
+        if code is not None:
+            watch.add(code, space)
+        try:
+            found = Guards(self.function, watch).tensors
+        except UnknownError:
+            return []
+        known = {id(tensor) for tensor in tensors}
+        return [tensor for tensor in found if id(tensor) not in known]
+
+
+_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+_BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
+
+
+def check_options(
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+) -> None:
+    """Refuses options of ``torch.compile`` that PyTorch does not know or that mean nothing here.
+
+    Raises:
+        RuntimeError: for these.
+    """
+    if mode is not None and options is not None:
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
+    if mode is not None and mode not in _MODES:
+        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
+    if options:
+        raise RuntimeError(f"Unexpected optimization option {next(iter(options))}")
+    if backend not in _BACKENDS:
+        raise RuntimeError(f"fakel has no backend {backend!r}, only {', '.join(_BACKENDS)}")

@@ -1,0 +1,250 @@
+"""Episodes: what one call of a compiled function did, from its arguments to its results.
+
+An episode is a list of steps. A step is a template of all that was recorded between two *actions*,
+or an action: `backward`, an optimizer's `zero_grad` or `step`, which are carried out as they are.
+The tensors that steps read and make are kept in one list of *values*: first the function's
+arguments, then what it reads from elsewhere (parameters, buffers), then results in order.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from fakel.autograd.modes import state as modes
+from fakel.graph import current_run, recorded_since, watching
+from fakel.recall.capture import Capture, SpoiltError
+from fakel.recall.template import Described, Template, lead
+from fakel.tensor import Tensor
+from fakel.tensor.generator import default_generator
+
+_HERE = __file__
+
+
+class _Observing:
+    """``episode`` is being observed, if there is one."""
+
+    episode: Any = None
+
+
+observing = _Observing()
+
+
+def action(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declares a method whose effect is not recorded alone: it ends what was captured so far."""
+
+    @functools.wraps(function)
+    def perform(self: Any, *args: Any, **kwargs: Any) -> Any:
+        episode = observing.episode
+        if episode is None:
+            return function(self, *args, **kwargs)
+        return episode.perform(function, self, args, kwargs)
+
+    return perform
+
+
+class Observation:
+    """Watches a call of a function, which runs as it is, and makes its episode.
+
+    Args:
+        arguments: the tensors among the function's arguments.
+        others: the tensors that it may read from elsewhere.
+        watch: what notes the functions that run; it does not look into actions.
+    """
+
+    def __init__(self, arguments: list[Tensor], others: list[Tensor], watch: Any) -> None:
+        self.arguments = len(arguments)
+        self.others = others
+        self.values = [*arguments, *others]
+        self.watch = watch
+        self.steps: list[Any] = []
+        self.reason: str | None = None
+        self.modes = modes.enabled, modes.inference
+
+    def spoil(self, reason: str) -> None:
+        """The call cannot be replayed."""
+        self.reason = self.reason or reason
+
+    def open(self) -> None:
+        """From now on, what is recorded is captured."""
+        self.capture = Capture(list(self.values), [])
+        self.count = recorded_since()
+        self.draws = default_generator.draws
+        watching.capture = self.capture
+        observing.episode = self
+
+    def close(self, results: list[Tensor]) -> None:
+        """Ends what was captured; the results are the tensors that may be needed later."""
+        watching.capture = observing.episode = None
+        if self.reason is not None:
+            return
+        new = list({id(r): r for r in results if not self._has(r)}.values())
+        capture = self.capture
+        if default_generator.draws != self.draws + capture.counted:
+            capture.spoil("it draws random numbers")
+        recorded = recorded_since(self.count)
+        try:
+            capture.template(new, recorded)
+            places = capture.keep_used()
+            template = capture.template(new, recorded)
+        except SpoiltError as error:
+            self.spoil(str(error))
+            return
+        if new or template.recipes or template.writes:
+            self.steps.append((template, places))
+        self.values += new
+
+    def perform(
+        self, function: Callable[..., Any], owner: Any, args: tuple[Any, ...], kwargs: Any
+    ) -> Any:
+        """Carries out an action."""
+        tensors = [owner] if isinstance(owner, Tensor) else []
+        self.close(tensors + _seen_by_callers())
+        if any(isinstance(value, Tensor) for value in (*args, *kwargs.values())) or any(
+            callable(value) for value in (*args, *kwargs.values())
+        ):
+            self.spoil("an action takes tensors or functions")
+        place = self._place(owner) if isinstance(owner, Tensor) else None
+        self.steps.append((function, None if place is not None else owner, place, args, kwargs))
+        self.watch.pause()
+        try:
+            result = function(owner, *args, **kwargs)
+        finally:
+            self.watch.resume()
+        if result is not None:
+            self.spoil("an action returns something")
+        self.open()
+        return result
+
+    def _has(self, tensor: Tensor) -> bool:
+        return any(tensor is value for value in self.values)
+
+    def _place(self, tensor: Tensor) -> int:
+        return next((i for i, value in enumerate(self.values) if value is tensor), -1)
+
+    def episode(self, result: Any) -> Episode:
+        """The episode, once the function has returned.
+
+        Raises:
+            SpoiltError: it cannot be replayed.
+        """
+        found: list[Tensor] = []
+        described = self._describe(result, found)
+        self.close(found)
+        if (modes.enabled, modes.inference) != self.modes:
+            self.spoil("it changes the gradient mode")
+        if self.reason is not None:
+            raise SpoiltError(self.reason)
+        return Episode(self.others, self.steps, self._placed(described))
+
+    def _describe(self, result: Any, found: list[Tensor]) -> Any:
+        if isinstance(result, Tensor):
+            found.append(result)
+            return result
+        if isinstance(result, (tuple, list)):
+            kind = getattr(type(result), "_make", type(result))
+            return kind, [self._describe(part, found) for part in result]
+        if isinstance(result, dict) and type(result) is dict:
+            parts = {key: self._describe(part, found) for key, part in result.items()}
+            return dict, parts
+        if not isinstance(result, (int, float, bool, str, type(None))):
+            self.spoil("it returns something else than tensors")
+        return None, result
+
+    def _placed(self, described: Any) -> Any:
+        if isinstance(described, Tensor):
+            return self._place(described)
+        kind, parts = described
+        if kind is None:
+            return described
+        if kind is dict:
+            return dict, {key: self._placed(part) for key, part in parts.items()}
+        return kind, [self._placed(part) for part in parts]
+
+
+def _seen_by_callers() -> list[Tensor]:
+    """The tensors in the local variables of the functions that led here, up to the compiled one."""
+    found: list[Tensor] = []
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "observed":
+        if not frame.f_code.co_filename.startswith(_HERE.rsplit("/", 2)[0]):
+            for value in frame.f_locals.values():
+                found += _tensors_in(value)
+        frame = frame.f_back
+    return found
+
+
+def _tensors_in(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [each for part in value for each in _tensors_in(part)]
+    if isinstance(value, dict):
+        return [each for part in value.values() for each in _tensors_in(part)]
+    return []
+
+
+class Episode:
+    """The steps of a call, and where its result is among the values.
+
+    Args:
+        others: tensors that are read from elsewhere.
+        steps: (template, places of its arguments), or (function, owner or None, place of the owner,
+            args, kwargs).
+        result: the place of a tensor, or (kind, parts).
+    """
+
+    def __init__(self, others: list[Tensor], steps: list[Any], result: Any) -> None:
+        self.others = others
+        self.steps = steps
+        self.result = result
+        self.stamps = []
+        for tensor in others:
+            if tensor._stamp is None:
+                tensor._stamp = object()
+            self.stamps.append(tensor._stamp)
+
+    def fits(self) -> bool:
+        """Whether what is read from elsewhere has the geometry and history that it had."""
+        for tensor, stamp in zip(self.others, self.stamps, strict=True):
+            storage = tensor._storage
+            if tensor._stamp is not stamp or (storage.exposed is not None and storage.shared):
+                return False
+        return True
+
+    def replay(self, arguments: list[Tensor]) -> Any:
+        """Does it all for these arguments, and returns the result."""
+        values = [*arguments, *self.others]
+        for step in self.steps:
+            if len(step) == 2:
+                values += _apply(step[0], [values[place] for place in step[1]])
+            else:
+                function, owner, place, args, kwargs = step
+                function(owner if place is None else values[place], *args, **kwargs)
+        return _found(self.result, values)
+
+
+def _apply(template: Template, arguments: list[Tensor]) -> list[Tensor]:
+    edges: list[Any] = []
+    run = current_run()
+    extra = lead(run, arguments, template.edges, edges)
+    call = template.start(arguments, [])
+    run.lead(call, extra)
+    made: list[Tensor] = template.finish(call, edges, arguments)
+    return made
+
+
+def _found(described: Any, values: list[Tensor]) -> Any:
+    if type(described) is int:
+        return values[described]
+    kind, parts = described
+    if kind is None:
+        return parts
+    if kind is dict:
+        return {key: _found(part, values) for key, part in parts.items()}
+    return kind([_found(part, values) for part in parts])
+
+
+__all__ = ["Described", "Episode", "Observation", "action", "observing"]
