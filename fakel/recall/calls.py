@@ -53,7 +53,7 @@ def recalled(function: Callable[..., Any], numbers: bool = False) -> Callable[..
                     template = expected.template
                     recalling = template.start(arguments, floats)
                     if template.others:
-                        for leaf in recalling.slots[len(arguments) :]:  # type: ignore[index]
+                        for leaf in recalling.slots[len(arguments) :]:
                             if leaf.run is not run.token:
                                 run.bind(leaf)
                     run.state = expected.following
@@ -70,7 +70,7 @@ def recalled(function: Callable[..., Any], numbers: bool = False) -> Callable[..
         key = tuple(parts)
         known = _templates.get(key)
         if known is _VALUES:
-            key = (key, *floats)
+            key = (key, *(floats or ()))
             floats = []
             known = _templates.get(key)
         if type(known) is Template:
