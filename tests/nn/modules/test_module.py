@@ -279,7 +279,7 @@ def lazy(library, report):
     model.double()
     report(str(model[0].weight.dtype), str(model[1].running_mean.dtype), repr(model[0].weight))
     model.float()
-    report(model(library.ones(2, 4, 5, 5)), repr(model))
+    report(model(library.arange(200.0).view(2, 4, 5, 5) / 100), repr(model))
     report([(n, tuple(p.shape)) for n, p in model.named_parameters()])
     loaded = nn.LazyLinear(2)
     loaded.load_state_dict(nn.Linear(4, 2).state_dict())
