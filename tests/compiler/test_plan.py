@@ -24,5 +24,6 @@ def test_what_no_kernel_can_read_is_copied_first():
 def test_parts_of_a_transposed_convolution_need_no_barrier():
     x, weight = fakel.randn(2, 3, 5, 5), fakel.randn(3, 4, 3, 3)
     program = check(lambda: [F.conv_transpose2d(x, weight, stride=2)])
-    calls = [[step.kernel.name for step in group].count("correlate") for group in program.groups]
+    names = [[step.kernel.name for step in group] for group in program.groups]
+    calls = [sum(name.startswith("correlate") for name in group) for group in names]
     assert max(calls) == 4

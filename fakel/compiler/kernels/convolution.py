@@ -21,6 +21,13 @@ from fakel.compiler.kernels.convolution_layout import (
     moved,
     two_dimensional,
 )
+from fakel.compiler.kernels.convolution_parts import interleave, part_places
+from fakel.compiler.kernels.convolution_rows import (
+    RowTile,
+    correlate_rows,
+    parts_of_rows,
+    tile_of_rows,
+)
 from fakel.compiler.kernels.convolution_weights import WeightGradient, join_parts, sum_parts
 from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.lowering import Access, lowers
@@ -156,13 +163,23 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
         )
     ]
     steps = two_dimensional(geometry.stride, 1)
-    rs = result.strides
+    rs, planes, size = result.strides, result.shape[:2], result.shape[2:]
+    # columns with gaps are written to parts, which are then put together
+    apart = steps[1] > 1 and size[1] > 1
+    places = part_places(planes, size, steps)
+    whole = plan.scratch(places[-1, -1], source.dtype) if apart else result
     for first_row, vertical, tap_row, row_step in ways[0]:
         for first_column, horizontal, tap_column, column_step in ways[1]:
             ys, xs = weight.strides[2:]
             part = moved(weight, tap_row * ys + tap_column * xs)
             strides = (inputs * o, c, o, row_step * ys, column_step * xs)
-            place = moved(result, first_row * rs[2] + first_column * rs[3])
+            if apart:
+                rows, columns = vertical.outputs, horizontal.outputs
+                place = moved(whole, places[first_row, first_column])
+                lies = (planes[1] * rows * columns, rows * columns, columns, 1)
+            else:
+                place = moved(result, first_row * rs[2] + first_column * rs[3])
+                lies = (*rs[:2], steps[0] * rs[2], steps[1] * rs[3])
             spec = Correlation(
                 scalar=source.scalar,
                 batch=source.shape[0],
@@ -173,10 +190,15 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
                 horizontal=horizontal,
                 size=source.shape[2:],  # type: ignore[arg-type]
                 strides=source.strides,  # type: ignore[arg-type]
-                result_strides=(*rs[:2], steps[0] * rs[2], steps[1] * rs[3]),
+                result_strides=lies,
                 has_bias=bias is not None,
             )
             add_correlation(plan, spec, source, (part, strides), bias, place)
+    if apart:
+        plan.call(
+            interleave(source.scalar, planes, size, steps, rs), [whole, result], writes=[result],
+            parallel=result.count > 1 << 14,
+        )  # fmt: skip
     return True
 
 
@@ -273,7 +295,11 @@ def add_correlation(
             input channels within a group, rows and columns of taps.
         result: begins at the first output.
     """
-    tile = spec.tile
+    rows, tile = tile_of_rows(spec), spec.tile
+    in_order = bias is None or bias.strides[0] == 1
+    if rows is not None and in_order and rows.cycles(spec) < spec.cycles(tile):
+        _correlate_rows(plan, spec, rows, source, weight, bias, result)
+        return
     framing = spec.framed and not spec.frames_of_its_own
     arguments = [*prepare(plan, spec, tile, source, weight, bias, framing), result]
     writes = [result]
@@ -284,6 +310,31 @@ def add_correlation(
         writes.append(frames)
     # the parts of a transposed convolution's result do not overlap
     plan.call(correlate(spec, tile), arguments, writes, spec.products > SMALL, apart=True)
+
+
+def _correlate_rows(
+    plan: Any,
+    spec: Correlation,
+    tile: RowTile,
+    source: Access,
+    weight: tuple[Access, tuple[int, int, int, int, int]],
+    bias: Access | None,
+    result: Access,
+) -> None:
+    """Adds the calls that correlate with positions in the lanes."""
+    parts = parts_of_rows(spec, tile)
+    images = place_images(plan, spec, source, spec.framed and parts > 1)
+    arguments, writes = [images, weight[0]], [result]
+    if bias is not None:
+        arguments.append(bias)
+    arguments.append(result)
+    if spec.framed and parts == 1:
+        # a thread uses the memory of its first unit
+        frames = plan.scratch(spec.batch * spec.framed_strides[0], source.dtype)
+        arguments.append(frames)
+        writes.append(frames)
+    kernel = correlate_rows(spec, tile, weight[1], parts)
+    plan.call(kernel, arguments, writes, spec.products > SMALL // 4, apart=True)
 
 
 def prepare(

@@ -137,6 +137,12 @@ class Correlation:
         plane = self.frame.elements
         return (self.groups * self.inputs * plane, plane, width, 1)
 
+    @property
+    def tap_steps(self) -> tuple[int, int]:
+        """How far taps in a column, and in a row, are apart in what kernels read."""
+        strides = self.framed_strides if self.framed else self.strides
+        return self.vertical.dilation * strides[2], self.horizontal.dilation * strides[3]
+
     @functools.cached_property
     def tile(self) -> Tile:
         """The tile that takes the least time by a simple count of a core's cycles."""
@@ -250,7 +256,7 @@ class _Nest:
         self.weight = build.buffer("weight", spec.scalar)
         self.bias = build.buffer("bias", spec.scalar) if spec.has_bias else None
         self.result = build.buffer("result", spec.scalar)
-        self.taps = tap_offsets(build, spec, spec.framed_strides if spec.framed else spec.strides)
+        self.taps = tap_offsets(build, spec, spec.tap_steps)
         self.width = -(-tile.positions // tile.lanes) * tile.lanes
         self.flat = build.local("tile", spec.scalar, self.width * tile.channels)
         self.turned = build.local("turned", spec.scalar, tile.lanes * self.width)
@@ -408,16 +414,13 @@ class _Nest:
             position += count
 
 
-def tap_offsets(build: Builder, spec: Correlation, strides: tuple[int, int, int, int]) -> Buffer:
-    """For each tap, how far it is from the first one in a source with these strides: in one loop
-    over all taps a processor loses less time than in nested short ones.
+def tap_offsets(build: Builder, spec: Correlation, steps: tuple[int, int]) -> Buffer:
+    """For each tap, how far it is from the first one where rows and columns of taps are so far
+    apart: in one loop over all taps a processor loses less time than in nested short ones.
     """
     taps = build.local("taps", INDEX, max(spec.taps, 1))
     with build.loop(spec.vertical.taps) as y, build.loop(spec.horizontal.taps) as x:
-        offset = y * (spec.vertical.dilation * strides[2])
-        build.store(
-            taps, y * spec.horizontal.taps + x, offset + x * (spec.horizontal.dilation * strides[3])
-        )
+        build.store(taps, y * spec.horizontal.taps + x, y * steps[0] + x * steps[1])
     return taps
 
 
@@ -436,7 +439,7 @@ def accumulate(
     Args:
         buffers: source, packed weights, packed bias.
         strides: of the source.
-        taps: what `tap_offsets` gives for these strides.
+        taps: what `tap_offsets` gives for the source.
         begin: where in the source the tile's first position meets the first tap.
         chosen: the number of the tile of channels, over all groups.
     """

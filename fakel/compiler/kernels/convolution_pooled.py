@@ -30,7 +30,7 @@ from fakel.compiler.kernels.convolution_layout import (
     smaller,
     two_dimensional,
 )
-from fakel.compiler.kernels.convolution_pooled_rows import correlate_rows_and_pool, row_tile
+from fakel.compiler.kernels.convolution_pooled_rows import correlate_rows_and_pool, pooled_tile
 from fakel.compiler.loop_ir import (
     INDEX,
     Builder,
@@ -88,16 +88,16 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
     geometry = convolution.parameters["geometry"]
     spec = correlation_of(source, weight, bias, convolution.shape, geometry)
     pooled = two_dimensional(window.output, 1)
-    tile, rows = _pooled_tile(spec, kernel[1], pooled[1]), row_tile(spec, kernel, pooled)
+    tile, rows = _pooled_tile(spec, kernel[1], pooled[1]), pooled_tile(spec, kernel, pooled)
     o, c, y, x = four_dimensional(weight).strides
     packing = (weight, (spec.outputs * o, o, c, y, x))
-    in_order = (c, y, x) == (spec.taps, spec.horizontal.taps, 1)
+    in_order = bias is None or bias.strides[0] == 1
     if rows is not None and in_order and (tile is None or rows.cycles(spec) < spec.cycles(tile)):
         values, indices = plan.results(pool)
         images = place_images(plan, spec, source, spec.framed)
         biases = [] if bias is None else [bias]
         plan.call(
-            correlate_rows_and_pool(spec, rows, o, relu),
+            correlate_rows_and_pool(spec, rows, packing[1], relu),
             [images, weight, *biases, values, indices],
             writes=[values, indices],
             parallel=spec.products > SMALL,
@@ -145,7 +145,7 @@ def correlate_and_pool(
     best = build.local("best", spec.scalar, windows * tile.channels)
     chosen = build.local("chosen", "i32", windows * tile.channels)
     kind, whole = Type(spec.scalar, lanes), Type("i32", lanes)
-    taps = tap_offsets(build, spec, strides)
+    taps = tap_offsets(build, spec, spec.tap_steps)
 
     def keep_maxima(y: Expression, x: Expression, number: Expression) -> None:
         """Computes one row of the tile and compares it with the windows' maxima so far."""

@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fakel.compiler.kernels.convolution_blocks import Correlation, tap_offsets
+from fakel.compiler.kernels.convolution_blocks import Correlation
 from fakel.compiler.kernels.convolution_layout import quotient, smaller
+from fakel.compiler.kernels.convolution_rows import RowSums, RowTile, Segment, reads_rows
 from fakel.compiler.loop_ir import (
     INDEX,
     Builder,
@@ -24,7 +25,6 @@ from fakel.compiler.loop_ir import (
     binary,
     call,
     cast,
-    fma,
     literal,
     select,
     shuffle,
@@ -38,68 +38,11 @@ _NOWHERE = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Neighbouring positions in the lanes of a vector: ``count`` of them, in ``width`` lanes."""
-
-    row: int
-    x: int
-    count: int
-    width: int
-
-
-@dataclass(frozen=True)
-class RowTile:
-    """How rows are computed: ``rows`` and ``channels`` at the same time."""
+class PooledTile(RowTile):
+    """Rows of so many windows of a size."""
 
     window: tuple[int, int]
     pooled: tuple[int, int]
-    lanes: int
-    rows: int
-    channels: int
-
-    @property
-    def width(self) -> int:
-        """Positions of a row."""
-        return self.pooled[1] * self.window[1]
-
-    @property
-    def whole(self) -> int:
-        """Whole vectors of a row."""
-        return self.width // self.lanes
-
-    @property
-    def rest(self) -> int:
-        """What is left of a row."""
-        return self.width % self.lanes
-
-    @property
-    def rest_lanes(self) -> int:
-        """The lanes that this takes: a power of two."""
-        return 1 << max(self.rest - 1, 0).bit_length()
-
-    @property
-    def together(self) -> int:
-        """What is left of so many rows shares a vector."""
-        room = self.lanes // self.rest_lanes
-        return max(n for n in (1, 2, 4, 8) if n <= room and self.rows % n == 0)
-
-    def vectors(self, rows: int) -> list[tuple[Segment, ...]]:
-        """The vectors that so many rows fill: those of equal columns follow one another."""
-        end = self.whole * self.lanes
-        found = [
-            (Segment(row, x, self.lanes, self.lanes),)
-            for x in range(0, end, self.lanes)
-            for row in range(rows)
-        ]
-        if self.rest:
-            found += [
-                tuple(
-                    Segment(row, end, self.rest, self.rest_lanes)
-                    for row in range(first, first + self.together)
-                )
-                for first in range(0, rows, self.together)
-            ]
-        return found
 
     def place(self, row: Expression, segment: Segment) -> Expression:
         """Where the vector of a segment so many rows on lies, among those of all rows of a window
@@ -120,52 +63,57 @@ class RowTile:
 
     def cycles(self, spec: Correlation) -> float:
         """Estimated cycles of an image."""
-        vectors = self.vectors(self.rows)
-        loads = self.channels + 1.7 * sum(len(each) for each in vectors)
-        step = max(len(vectors) * self.channels / 2, loads / 2, 4) + 0.5
         passes = self.window[0] // self.rows * -(-spec.outputs // self.channels)
         pooling = _POOLING_CYCLES * len(self.vectors(self.window[0])) * spec.outputs
-        return self.pooled[0] * (passes * (spec.terms * step + 30) + pooling)
+        return self.pooled[0] * (passes * self.pass_cycles(spec.terms) + pooling)
 
 
-def row_tile(spec: Correlation, window: tuple[int, int], pooled: tuple[int, int]) -> RowTile | None:
+def pooled_tile(
+    spec: Correlation, window: tuple[int, int], pooled: tuple[int, int]
+) -> PooledTile | None:
     """The best tile; None for geometries that this has no kernel for."""
-    lanes, column = lanes_of(spec.scalar), 1 if spec.framed else spec.strides[3]
-    fits = window[1] <= lanes and window[1] & (window[1] - 1) == 0
-    if not fits or spec.groups > 1 or spec.horizontal.stride != 1 or column != 1:
+    lanes = lanes_of(spec.scalar)
+    if window[1] > lanes or window[1] & (window[1] - 1) or spec.groups > 1 or not reads_rows(spec):
         return None
-    found = []
-    for rows in (n for n in range(1, window[0] + 1) if window[0] % n == 0):
-        for channels in range(1, spec.outputs + 1):
-            tile = RowTile(window, pooled, lanes, rows, channels)
-            vectors = len(tile.vectors(rows))
-            if (channels + 1) * vectors + 1 <= registers():
-                found.append(tile)
-    return min(found, key=lambda tile: tile.cycles(spec), default=None)
+    found = [
+        PooledTile(pooled[1] * window[1], lanes, rows, channels, window, pooled)
+        for rows in range(1, window[0] + 1)
+        if window[0] % rows == 0
+        for channels in range(1, min(spec.outputs, registers()) + 1)
+    ]
+    fitting = [tile for tile in found if tile.fits]
+    return min(fitting, key=lambda tile: tile.cycles(spec), default=None)
 
 
 @functools.lru_cache(maxsize=256)
-def correlate_rows_and_pool(spec: Correlation, tile: RowTile, weights: int, relu: bool) -> Kernel:
-    """source, weight, bias (if any), values, indices. ``weights`` is the stride of the weight's
-    output channels, each of which lies in order.
+def correlate_rows_and_pool(
+    spec: Correlation, tile: PooledTile, weights: tuple[int, int, int, int, int], relu: bool
+) -> Kernel:
+    """source, weight, bias (if any), values, indices. ``weights`` are the weight's strides: of
+    groups, outputs, inputs, rows and columns.
     """
     return _Nest(spec, tile, weights, relu).kernel()
 
 
 class _Nest:
-    def __init__(self, spec: Correlation, tile: RowTile, weights: int, relu: bool) -> None:
-        self.spec, self.tile, self.weights, self.relu = spec, tile, weights, relu
+    def __init__(
+        self,
+        spec: Correlation,
+        tile: PooledTile,
+        weights: tuple[int, int, int, int, int],
+        relu: bool,
+    ) -> None:
+        self.spec, self.tile, self.relu = spec, tile, relu
         self.build = build = Builder("correlate_rows_and_pool")
-        self.source = build.buffer("source", spec.scalar)
-        self.weight = build.buffer("weight", spec.scalar)
-        self.bias = build.buffer("bias", spec.scalar) if spec.has_bias else None
+        source, weight = build.buffer("source", spec.scalar), build.buffer("weight", spec.scalar)
+        bias = build.buffer("bias", spec.scalar) if spec.has_bias else None
         self.values = build.buffer("values", spec.scalar)
         self.indices = build.buffer("indices", INDEX)
         # what a channel's rows of windows take
         self.size = len(tile.vectors(tile.window[0])) * tile.lanes
         self.rows = build.local("rows", spec.scalar, tile.channels * self.size)
         self.strides = spec.framed_strides if spec.framed else spec.strides
-        self.taps = tap_offsets(build, spec, self.strides)
+        self.sums = RowSums(build, spec, tile, (source, weight, bias), self.strides, weights)
 
     def kernel(self) -> Kernel:
         spec, tile, build = self.spec, self.tile, self.build
@@ -186,42 +134,10 @@ class _Nest:
 
     def correlate(self, place: Expression, first: Expression, y: Expression) -> None:
         """Computes some rows, from the y-th of the windows on, of some channels."""
-        spec, tile, build = self.spec, self.tile, self.build
-        vectors = tile.vectors(tile.rows)
-        channels = range(tile.channels)
-        step = spec.vertical.stride * self.strides[2]
-        sums = []
-        for c in channels:
-            bias = None if self.bias is None else build.let(build.load(self.bias, first + c))
-            kinds = [Type(spec.scalar, sum(s.width for s in each)) for each in vectors]
-            starts = [literal(0, k) if bias is None else literal(bias, k) for k in kinds]
-            sums.append([build.accumulator(each) for each in starts])
-        with build.loop(spec.inputs, name="input") as i:
-            here = build.let(place + i * self.strides[1])
-            factors = build.let(first * self.weights + i * spec.taps)
-            with build.loop(spec.taps, name="tap", unroll=False) as tap:
-                taken = build.let(here + build.load(self.taps, tap))
-                factor = build.let(factors + tap)
-                met = [self.joined(taken, step, each) for each in vectors]
-                for c in channels:
-                    number = build.let(build.load(self.weight, factor + c * self.weights))
-                    for total, value in zip(sums[c], met, strict=True):
-                        build.assign(total, fma(literal(number, value.type), value, total))
-        for c in channels:
-            for total, each in zip(sums[c], vectors, strict=True):
-                build.store(self.rows, tile.place(y, each[0]) + c * self.size, total)
-
-    def joined(self, start: Expression, step: int, segments: tuple[Segment, ...]) -> Expression:
-        """One vector of several segments of the source."""
-        build = self.build
-        found = []
-        for s in segments:
-            place = start + (s.row * step + s.x)
-            found.append(build.let(build.load(self.source, place, s.width, s.count)))
-        while len(found) > 1:
-            pairs = zip(found[::2], found[1::2], strict=True)
-            found = [build.let(shuffle(a, b, range(2 * a.type.lanes))) for a, b in pairs]
-        return found[0]
+        tile = self.tile
+        for c, values in enumerate(self.sums.of(place, literal(0, INDEX), first)):
+            for total, each in zip(values, tile.vectors(tile.rows), strict=True):
+                self.build.store(self.rows, tile.place(y, each[0]) + c * self.size, total)
 
     def pool(self, base: Expression, target: Expression, row: Expression) -> None:
         """Takes the maxima of a channel's windows, and where they are."""
