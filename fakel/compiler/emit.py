@@ -18,6 +18,8 @@ from fakel.compiler import loop_ir
 from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type
 
 _INDEX = ir.IntType(64)
+# what a reduction of floats starts with
+_NEUTRAL = {"reduce_add": -0.0, "reduce_mul": 1.0}
 _SCALARS: dict[str, ir.Type] = {
     "i1": ir.IntType(1),
     "i8": ir.IntType(8),
@@ -64,6 +66,7 @@ _UNSIGNED_EXTREMES = {"min": "llvm.umin", "max": "llvm.umax"}
 # one value from a vector's lanes: the intrinsic for floats and the one for integers
 _REDUCTIONS = {
     "reduce_add": ("fadd", "add"),
+    "reduce_mul": ("fmul", "mul"),
     "reduce_max": ("fmax", "smax"),
     "reduce_min": ("fmin", "smin"),
     "reduce_maximum": ("fmaximum", "smax"),
@@ -462,11 +465,11 @@ class _Emitter:
         of_floats, of_integers = _REDUCTIONS[name]
         suffix = f"v{kind.lanes}{kind.scalar if kind.is_float else scalar}"
         intrinsic = f"llvm.vector.reduce.{of_floats if kind.is_float else of_integers}.{suffix}"
-        if name == "reduce_add" and kind.is_float:
+        if name in _NEUTRAL and kind.is_float:
             signature = ir.FunctionType(scalar, [scalar, llvm_type(kind)])
             made = self._declare(intrinsic, signature)
             return self.builder.call(
-                made, [ir.Constant(scalar, -0.0), vector], fastmath=["reassoc"]
+                made, [ir.Constant(scalar, _NEUTRAL[name]), vector], fastmath=["reassoc"]
             )
         made = self._declare(intrinsic, ir.FunctionType(scalar, [llvm_type(kind)]))
         return self.builder.call(made, [vector])

@@ -30,6 +30,7 @@ from fakel.compiler.loop_ir import (
     Builder,
     Expression,
     Kernel,
+    Literal,
     Type,
     binary,
     call,
@@ -64,6 +65,7 @@ def _larger(a: Expression, b: Expression) -> Expression:
 
 
 SUM = Fold(lambda a, b: a + b, "reduce_add", 0.0)
+PRODUCT = Fold(lambda a, b: a * b, "reduce_mul", 1.0, 1)
 # of the numbers among the elements; NaN may be passed over
 LARGEST = Fold(_larger, "reduce_max", -math.inf)
 MAXIMUM = Fold(lambda a, b: call("maximum", a, b), "reduce_maximum", -math.inf)
@@ -139,7 +141,7 @@ class Rows:
             for what a row has one of. Or a name, an operand that is computed on the way, and None.
         scalar: the element type in which most is computed.
         vectors: how many registers wide the widest vectors are.
-        ordered: whether a row's elements must stay in order.
+        ordered: whether a row's elements are walked one after the other, in order.
     """
 
     def __init__(
@@ -166,6 +168,8 @@ class Rows:
         self.row, self.row_steps = _nest(shape, reduced, strides, sort=not ordered)
         self.width = target.lanes(scalar)
         self._choose_lanes(vectors)
+        if ordered and not self.across:
+            self.widest = 1
         self._lanes = 1
         self._base: list[Expression] = []
         self._inner: list[Any] = [0] * len(self.row)
@@ -320,6 +324,18 @@ class Rows:
             for node, _ in operand.stored:
                 self.put(places[id(node)], values[id(node)])
         return values[id(operand.root)]
+
+    @property
+    def lanes(self) -> int:
+        """Rows (across), or neighbours in a row (along), that are computed together here."""
+        return self._lanes
+
+    def position(self) -> Expression:
+        """The number of this place in its row, of each lane, for a row of one dimension."""
+        first = literal(self._inner[-1] if self.row else 0, INDEX)
+        if self.across or self._lanes == 1:
+            return first
+        return first + Literal(tuple(range(self._lanes)), Type(INDEX, self._lanes))
 
     def start(self, name: str) -> Expression:
         """The index in an operand's buffer at which the row starts."""

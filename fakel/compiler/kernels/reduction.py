@@ -9,7 +9,7 @@ from typing import Any
 
 from fakel.compiler import math as functions
 from fakel.compiler.fusion import Operand, operand_of
-from fakel.compiler.loop_ir import Expression, binary, call, cast, literal, select
+from fakel.compiler.loop_ir import Expression, Type, binary, call, cast, literal, select
 from fakel.compiler.lowering import SCALARS, Access, lowers
 from fakel.compiler.rows import (
     EVERY,
@@ -18,6 +18,7 @@ from fakel.compiler.rows import (
     LARGEST,
     MAXIMUM,
     MINIMUM,
+    PRODUCT,
     SOME,
     SUM,
     Fold,
@@ -278,4 +279,46 @@ def _logsumexp(plan: Any, node: Node) -> bool:
 
     rows.run(row, parallel)
     plan.call(rows.kernel, rows.accesses, writes=writes, parallel=parallel)
+    return True
+
+
+@lowers("prod")
+def _prod(plan: Any, node: Node) -> bool:
+    given, dim = node.inputs[0], node.parameters["dim"]
+    assert given is not None
+    if given.dtype.name not in _ADDED or 0 in given.shape or not given.shape:
+        return False
+    dims = tuple(range(len(given.shape))) if dim is None else (dim,)
+    source = plan.operand(given, node)
+    reduction = Reduction("prod", PRODUCT, source.scalar)
+    reduce_into(plan, reduction, source, dims, plan.result(node))
+    return True
+
+
+@lowers("cumsum")
+def _cumsum(plan: Any, node: Node) -> bool:
+    given = node.inputs[0]
+    assert given is not None
+    if given.dtype.name not in _ADDED or 0 in given.shape or not given.shape:
+        return False
+    source = plan.operand(given, node)
+    out = plan.result(node)
+    operands = [("x", source, None), ("out", out, None)]
+    dims = (node.parameters["dim"],)
+    rows = Rows("cumsum", source.shape, dims, operands, source.scalar, ordered=True)
+    # single precision would lose what is added late
+    wide = "f64" if source.scalar == "f32" else source.scalar
+
+    def row() -> None:
+        total = rows.build.accumulator(0, Type(wide, rows.lanes))
+
+        def step() -> None:
+            rows.build.assign(total, total + cast(rows.at("x"), wide))
+            rows.put("out", total)
+
+        rows.walk(step)
+
+    parallel = source.count >= PARALLEL_ELEMENTS
+    rows.run(row, parallel)
+    plan.call(rows.kernel, rows.accesses, writes=[out, *rows.stored], parallel=parallel)
     return True
