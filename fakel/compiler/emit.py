@@ -181,11 +181,12 @@ class _Emitter:
                     id(self.kernel.arguments[home])
                 ]
         for constant in self.kernel.constants:
-            kind = ir.ArrayType(_INDEX, len(constant.values))
+            scalar = _SCALARS[constant.buffer.scalar]
+            kind = ir.ArrayType(scalar, len(constant.values))
             made = ir.GlobalVariable(self.module, kind, constant.buffer.name)
             made.linkage, made.global_constant = "internal", True
             made.initializer = ir.Constant(kind, list(constant.values))
-            self.buffers[id(constant.buffer)] = b.bitcast(made, _INDEX.as_pointer())
+            self.buffers[id(constant.buffer)] = b.bitcast(made, scalar.as_pointer())
         for local in self.kernel.locals:
             kind = _SCALARS[local.buffer.scalar]
             memory = b.alloca(kind, size=ir.Constant(_INDEX, local.length))

@@ -270,7 +270,7 @@ class Constant:
     """An array of numbers that is part of the kernel."""
 
     buffer: Buffer
-    values: tuple[int, ...]
+    values: tuple[float, ...]
 
 
 @dataclass(eq=False)
@@ -494,9 +494,9 @@ class Builder:
         self._append(made)
         return made.buffer
 
-    def constant(self, name: str, values: Iterable[int]) -> Buffer:
-        """An array of numbers of type i64."""
-        made = Buffer(self._fresh(name), INDEX)
+    def constant(self, name: str, values: Iterable[float], scalar: str = INDEX) -> Buffer:
+        """An array of numbers."""
+        made = Buffer(self._fresh(name), scalar)
         self.kernel.constants.append(Constant(made, tuple(values)))
         return made
 

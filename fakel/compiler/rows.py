@@ -59,6 +59,13 @@ class Fold:
     floats: float
     integers: int = 0
 
+    def neutral(self, scalar: str) -> float:
+        """What nothing gives, as a number of an element type."""
+        if scalar in ("f32", "f64"):
+            return self.floats
+        bits = {"u8": 8, "i8": 8, "i16": 16, "i32": 32, "i64": 64}[scalar]
+        return max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, self.integers))
+
 
 def _larger(a: Expression, b: Expression) -> Expression:
     return select(binary(">", a, b), a, b)
@@ -74,13 +81,6 @@ INTEGER_MAXIMUM = Fold(lambda a, b: call("max", a, b), "reduce_max", 0, -(2**63)
 INTEGER_MINIMUM = Fold(lambda a, b: call("min", a, b), "reduce_min", 0, 2**63 - 1)
 EVERY = Fold(lambda a, b: binary("&", a, b), "reduce_and", 0, 1)
 SOME = Fold(lambda a, b: binary("|", a, b), "reduce_or", 0, 0)
-
-
-def _identity(fold: Fold, scalar: str) -> float:
-    if scalar in ("f32", "f64"):
-        return fold.floats
-    bits = {"u8": 8, "i8": 8, "i16": 16, "i32": 32, "i64": 64}[scalar]
-    return max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, fold.integers))
 
 
 @dataclass(frozen=True)
@@ -401,8 +401,7 @@ class Rows:
         if inner and not outer:
             return [self.let(v) for v in self._fold_block(folds, terms, [], self.row[:-1], 0, last)]
         totals = [
-            self.build.accumulator(_identity(f, s), Type(_wide(f, s), self._lanes))
-            for f, s in folds
+            self.build.accumulator(f.neutral(s), Type(_wide(f, s), self._lanes)) for f, s in folds
         ]
 
         def block(indices: list[Any], between: list[int], start: Any, count: int) -> None:
@@ -436,7 +435,7 @@ class Rows:
         """
         pieces = self._row_pieces(count, start)
         sums = [
-            [self.build.accumulator(_identity(f, s), Type(s, piece.lanes)) for f, s in folds]
+            [self.build.accumulator(f.neutral(s), Type(s, piece.lanes)) for f, s in folds]
             for piece in pieces
         ]
         with contextlib.ExitStack() as stack:

@@ -40,6 +40,21 @@ class Resampling(NamedTuple):
     align_corners: bool
     antialias: bool
 
+    def axes(self, size, dtype):
+        """For each spatial dimension the axis, its length before, and the taps of the result.
+
+        Args:
+            size: of the spatial dimensions before.
+            dtype: NumPy's, of the elements.
+        """
+        precise = (np.float64,) if self.kernel.startswith("nearest") else (np.float64, np.uint8)
+        kind = "float64" if dtype in precise else "float32"
+        for axis, (length, output, scale) in enumerate(
+            zip(size, self.output, self.scales, strict=True), 2
+        ):
+            known = self.align_corners, self.antialias, kind
+            yield axis, length, _taps(self.kernel, length, output, scale, *known)
+
 
 class Taps(NamedTuple):
     """For each element of a line, which elements of the other line it sums: (length, taps)."""
@@ -146,20 +161,10 @@ def _taps(
     return Taps(np.clip(first[:, None] + offsets, 0, length - 1), _cubic(offsets - share, CUBIC))
 
 
-def _axes(plan, size, dtype):
-    precise = (np.float64,) if plan.kernel.startswith("nearest") else (np.float64, np.uint8)
-    kind = "float64" if dtype in precise else "float32"
-    for axis, (length, output, scale) in enumerate(
-        zip(size, plan.output, plan.scales, strict=True), 2
-    ):
-        taps = _taps(plan.kernel, length, output, scale, plan.align_corners, plan.antialias, kind)
-        yield axis, length, taps
-
-
 @primitive("upsample")
 def _upsample(input, *, plan):
     result = input
-    axes = list(_axes(plan, input.shape[2:], input.dtype))
+    axes = list(plan.axes(input.shape[2:], input.dtype))
     if input.dtype == np.uint8 and not plan.kernel.startswith("nearest"):
         for axis, length, taps in reversed(axes):
             if taps.indices.shape[0] != length:
@@ -173,7 +178,7 @@ def _upsample(input, *, plan):
 @primitive("upsample_gradient")
 def _upsample_gradient(output_gradient, *, size, plan):
     result = output_gradient
-    for axis, length, taps in _axes(plan, size, output_gradient.dtype):
+    for axis, length, taps in plan.axes(size, output_gradient.dtype):
         result = taps.transposed(length).apply(result, axis)
     return result
 

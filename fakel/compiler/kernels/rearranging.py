@@ -106,6 +106,31 @@ def _pad(plan: Any, node: Node) -> bool:
     return True
 
 
+@lowers("one_hot")
+def _one_hot(plan: Any, node: Node) -> bool:
+    source, out = plan.read(node.inputs[0]), plan.result(node)
+    classes = node.parameters["classes"]
+    if not out.count:
+        return False
+    build = Builder("one_hot")
+    index, target = build.buffer("index", source.scalar), build.buffer("out", out.scalar)
+    with build.loop(source.count) as number:
+        given = build.let(build.load(index, _offset(number, source.shape, source.strides)))
+        with build.when(binary("|", binary("<", given, 0), binary(">=", given, classes))):
+            build.fail(1)
+        with build.loop(classes) as column:
+            hit = select(binary("==", column, given), literal(1, out.scalar), 0)
+            build.store(target, number * classes + column, hit)
+    plan.call(
+        build.kernel,
+        [source, out],
+        writes=[out],
+        parallel=False,
+        errors=lambda status: RuntimeError("a class is negative or too large"),
+    )
+    return True
+
+
 @lowers("tril", "triu")
 def _triangle(plan: Any, node: Node) -> bool:
     source, out = plan.read(node.inputs[0]), plan.result(node)

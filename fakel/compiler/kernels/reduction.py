@@ -295,8 +295,8 @@ def _prod(plan: Any, node: Node) -> bool:
     return True
 
 
-@lowers("cumsum")
-def _cumsum(plan: Any, node: Node) -> bool:
+@lowers("cumsum", "cumprod")
+def _cumulative(plan: Any, node: Node) -> bool:
     given = node.inputs[0]
     assert given is not None
     if given.dtype.name not in _ADDED or 0 in given.shape or not given.shape:
@@ -305,15 +305,17 @@ def _cumsum(plan: Any, node: Node) -> bool:
     out = plan.result(node)
     operands = [("x", source, None), ("out", out, None)]
     dims = (node.parameters["dim"],)
-    rows = Rows("cumsum", source.shape, dims, operands, source.scalar, ordered=True)
+    name = node.operator.name
+    fold = SUM if name == "cumsum" else PRODUCT
+    rows = Rows(name, source.shape, dims, operands, source.scalar, ordered=True)
     # single precision would lose what is added late
-    wide = "f64" if source.scalar == "f32" else source.scalar
+    wide = "f64" if fold is SUM and source.scalar == "f32" else source.scalar
 
     def row() -> None:
-        total = rows.build.accumulator(0, Type(wide, rows.lanes))
+        total = rows.build.accumulator(fold.neutral(wide), Type(wide, rows.lanes))
 
         def step() -> None:
-            rows.build.assign(total, total + cast(rows.at("x"), wide))
+            rows.build.assign(total, fold.combine(total, cast(rows.at("x"), wide)))
             rows.put("out", total)
 
         rows.walk(step)

@@ -1,0 +1,120 @@
+"""Resampling to another size and its gradient: sums over a few taps along each dimension in turn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fakel.compiler.loop_ir import Builder, Expression, literal
+from fakel.compiler.lowering import Access, lowers
+from fakel.compiler.nests import merged
+from fakel.graph import Node
+from fakel.tensor.size import contiguous_strides
+
+# kernels over fewer elements stay on one thread
+PARALLEL_ELEMENTS = 16384
+_MOST_TAPS = 16
+
+
+def _sums(plan: Any, source: Access, out: Access, axis: int, taps: Any) -> None:
+    """Adds the kernel that sums over the taps of each element along an axis."""
+    build = Builder("resample")
+    x, target = build.buffer("x", source.scalar), build.buffer("out", out.scalar)
+    length, count = taps.indices.shape
+    numbers = build.constant("taps", taps.indices.ravel().tolist())
+    plain = count == 1 and bool((taps.weights == 1).all())
+    weights = build.constant("weights", taps.weights.ravel().tolist(), source.scalar)
+    before, after = source.shape[:axis], source.shape[axis + 1 :]
+    inner, (read, written), _ = merged(after, [source.strides[axis + 1 :], out.strides[axis + 1 :]])
+    parallel = out.count >= PARALLEL_ELEMENTS
+    outer = math.prod(before)
+    with build.share(outer) if parallel else build.loop(outer) as line:
+        start = build.let(_offset(line, before, source.strides[:axis]))
+        place = build.let(_offset(line, before, out.strides[:axis]))
+        with build.loop(length) as element:
+            places = [
+                build.let(start + build.load(numbers, element * count + t) * source.strides[axis])
+                for t in range(count)
+            ]
+            shares = [build.let(build.load(weights, element * count + t)) for t in range(count)]
+            there = build.let(place + element * out.strides[axis])
+
+            def body(indices: list[Expression]) -> None:
+                terms = []
+                for at, share in zip(places, shares, strict=True):
+                    value = build.load(x, at + _dot(indices, read))
+                    terms.append(value if plain else value * share)
+                build.store(target, there + _dot(indices, written), sum(terms[1:], terms[0]))
+
+            _nest(build, inner, [], body)
+    plan.call(build.kernel, [source, out], writes=[out], parallel=parallel)
+
+
+def _nest(build: Builder, sizes: list[int], indices: list[Expression], body: Any) -> None:
+    if len(indices) == len(sizes):
+        body(indices)
+        return
+    with build.loop(sizes[len(indices)]) as index:
+        _nest(build, sizes, [*indices, index], body)
+
+
+def _dot(indices: Sequence[Expression], steps: Sequence[int]) -> Expression:
+    total = literal(0, "i64")
+    for index, step in zip(indices, steps, strict=True):
+        total = total + index * step
+    return total
+
+
+def _offset(number: Expression, sizes: Sequence[int], steps: Sequence[int]) -> Expression:
+    """How far the block of this number is from the start."""
+    total = literal(0, "i64")
+    for size, step in zip(reversed(sizes), reversed(steps), strict=True):
+        total = total + number % size * step
+        number = number // size
+    return total
+
+
+def _resample(plan: Any, node: Node, source: Access, axes: list[tuple[int, Any]]) -> bool:
+    if any(taps.indices.shape[1] > _MOST_TAPS for _, taps in axes) or not axes:
+        return False
+    out = plan.result(node)
+    for position, (axis, taps) in enumerate(axes):
+        shape = (*source.shape[:axis], len(taps.indices), *source.shape[axis + 1 :])
+        if position == len(axes) - 1:
+            target = out
+        else:
+            made = plan.scratch(math.prod(shape), source.dtype)
+            target = Access(made.buffer, 0, shape, contiguous_strides(shape), source.dtype)
+        _sums(plan, source, target, axis, taps)
+        source = target
+    return True
+
+
+def _known(node: Node) -> bool:
+    given = node.inputs[0]
+    assert given is not None
+    return given.dtype.name in ("float32", "float64") and 0 not in (*given.shape, *node.shape)
+
+
+@lowers("upsample")
+def _upsample(plan: Any, node: Node) -> bool:
+    if not _known(node):
+        return False
+    source = plan.read(node.inputs[0])
+    kind = np.dtype(source.dtype.name)
+    found = node.parameters["plan"].axes(source.shape[2:], kind)
+    return _resample(plan, node, source, [(axis, taps) for axis, _, taps in found])
+
+
+@lowers("upsample_gradient")
+def _upsample_gradient(plan: Any, node: Node) -> bool:
+    if not _known(node):
+        return False
+    source = plan.read(node.inputs[0])
+    kind = np.dtype(source.dtype.name)
+    found = node.parameters["plan"].axes(node.parameters["size"], kind)
+    axes = [(axis, taps.transposed(length)) for axis, length, taps in found]
+    return _resample(plan, node, source, axes)
