@@ -1,4 +1,4 @@
-"""Resampling to another size and its gradient: sums over a few taps along each dimension in turn."""
+"""Resampling to another size and its gradient: sums over a few taps, a dimension at a time."""
 
 from __future__ import annotations
 
