@@ -11,6 +11,7 @@ from fakel.compiler.passes.convolution_pooling import JoinConvolutionPooling
 from fakel.compiler.passes.cross_entropy import JoinCrossEntropy
 from fakel.compiler.passes.dead import DropUnread
 from fakel.compiler.passes.donation import UpdateInPlace
+from fakel.compiler.passes.pooled_normalization import SplitPooledNormalization
 from fakel.compiler.passes.product_epilogue import JoinEpilogues
 from fakel.compiler.passes.relu_gradient import MaskPooled
 from fakel.compiler.passes.slices import JoinSlices
@@ -24,6 +25,7 @@ PASSES = (
     ShareCommon(),
     JoinSlices(),
     MaskPooled(),
+    SplitPooledNormalization(),
     DropUnread(),
     UpdateInPlace(),
     JoinConvolutionPooling(),

@@ -11,7 +11,7 @@ which do the same with different tensors, become one kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler import meanings
@@ -222,13 +222,21 @@ class Fusion:
             self.emit(self.plan, [cone for cone, _ in group], [stored for _, stored in group])
         groups.clear()
 
-    def operand(self, node: Value, reader: Value, walks: int = 1) -> Operand:
+    def operand(
+        self,
+        node: Value,
+        reader: Value,
+        walks: int = 1,
+        accepts: Callable[[Operand], bool] | None = None,
+    ) -> Operand:
         """A node as the operand of a kernel.
 
         Args:
             node: what is read.
             reader: the node that reads it.
             walks: how often the kernel goes over it.
+            accepts: given by kernels that store nothing on the way; says whether they can take it
+                so, or must read it from memory.
         """
         if not self.waits(node):
             return operand_of(self.plan.read(node))
@@ -238,14 +246,19 @@ class Fusion:
         assert not any(source.buffer in self.unwritten for source in sources)
         if cone.may_fail or not all(map(_is_regular, sources)):
             return operand_of(self.plan.read(node))
+        before = set(self.done)
         self.done.add(id(reader))
         stored = [each for each in cone.nodes if self._is_stored(each, cone)]
         if walks > 1 and node not in stored and not self._is_cheap(cone):
             stored.append(node)
+        made = Operand(shape, node.dtype, sources, cone, node)
+        if accepts is not None and (stored or not accepts(made)):
+            self.done = before
+            return operand_of(self.plan.read(node))
         self._leave(cone, stored)
         places = tuple((each, self.plan.read(each)) for each in stored)
         self.unwritten.update(place.buffer for _, place in places)
-        return Operand(shape, node.dtype, sources, cone, node, places)
+        return replace(made, stored=places)
 
     def result(self, value: Value) -> Result | Access:
         """What a kernel writes that computes a value: the pointwise nodes that alone read it, and

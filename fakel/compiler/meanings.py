@@ -416,6 +416,7 @@ MEANINGS: dict[str, Meaning] = {
     "square": Meaning(_square, _ALL),
     "reciprocal": Meaning(lambda x: 1.0 / x, _FLOATS, _DIVISION),
     "add_scaled": Meaning(lambda a, b, alpha: a + alpha * b, _FLOATS),
+    "scale_shift": Meaning(lambda x, factor, shift: x * factor + shift, _FLOATS, 2),
     "addcmul": Meaning(lambda a, b, c, value: a + value * b * c, _FLOATS),
     "addcdiv": Meaning(lambda a, b, c, value: a + value * b / c, _FLOATS, _DIVISION),
     "lerp": Meaning(_lerp, _FLOATS, 4),

@@ -112,7 +112,13 @@ class Plan:
         """Whether a value lies in memory, or will by what was added so far."""
         return id(value) in self.accesses
 
-    def operand(self, value: Value, reader: Value, walks: int = 1) -> Operand:
+    def operand(
+        self,
+        value: Value,
+        reader: Value,
+        walks: int = 1,
+        accepts: Callable[[Operand], bool] | None = None,
+    ) -> Operand:
         """A value as what a kernel reads: memory, or what waits to be computed. To be called when
         all else that the kernel reads was read, and nothing can keep it from being added.
 
@@ -120,8 +126,9 @@ class Plan:
             value: what is read.
             reader: what the kernel computes.
             walks: how often the kernel goes over it.
+            accepts: whether a kernel that stores nothing on the way can take it so.
         """
-        return self.fusion.operand(value, reader, walks)
+        return self.fusion.operand(value, reader, walks, accepts)
 
     def result(self, value: Value) -> Access:
         """A contiguous place for a value."""

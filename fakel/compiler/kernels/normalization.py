@@ -26,8 +26,8 @@ Given = tuple[str, Access | Operand | Result, Sequence[int] | None]
 
 def _known(node: Node) -> bool:
     kinds = {source.dtype.name for source in node.inputs if source is not None}
-    shape = node.shape[0] if isinstance(node.dtype, tuple) else node.shape
-    return kinds in ({"float32"}, {"float64"}) and 0 not in shape
+    shapes = [source.shape for source in node.inputs if source is not None]
+    return kinds in ({"float32"}, {"float64"}) and not any(0 in shape for shape in shapes)
 
 
 def _reads(plan: Any, node: Node, fused: int = -1) -> list[Access | None]:
@@ -76,11 +76,7 @@ def _normalise(
     Args:
         whole_row: whether weight and bias are the same along the row.
     """
-    (total,) = _sums(rows, scalar, lambda: [rows.at("x")])
-    mean = rows.let(total / float(count))
-    (squares,) = _sums(rows, scalar, lambda: [_square(rows.let(rows.at("x") - mean))])
-    variance = rows.let(squares / float(count))
-    scale = rows.let(1.0 / call("sqrt", variance + eps))
+    mean, variance, scale = _moments(rows, scalar, count, eps)
     factor = rows.let(scale * rows.at("weight")) if weight and whole_row else scale
 
     def write() -> None:
@@ -91,6 +87,17 @@ def _normalise(
 
     rows.walk(write)
     return mean, variance, scale
+
+
+def _moments(
+    rows: Rows, scalar: str, count: int, eps: float
+) -> tuple[Expression, Expression, Expression]:
+    """The mean of x, the variance and the factor 1 / deviation."""
+    (total,) = _sums(rows, scalar, lambda: [rows.at("x")])
+    mean = rows.let(total / float(count))
+    (squares,) = _sums(rows, scalar, lambda: [_square(rows.let(rows.at("x") - mean))])
+    variance = rows.let(squares / float(count))
+    return mean, variance, rows.let(1.0 / call("sqrt", variance + eps))
 
 
 def _pull(
@@ -129,16 +136,21 @@ def _channel(name: str, access: Access | None, ndim: int) -> Given | None:
     return name, access, (0, access.strides[0], *(0,) * (ndim - 2))
 
 
-@lowers("batch_norm")
+@lowers("batch_norm", "batch_norm_statistics")
 def _batch_norm(plan: Any, node: Node) -> bool:
     if not _known(node):
         return False
     _, weight, bias, old_mean, old_variance, momentum = _reads(plan, node, 0)
     x = plan.operand(node.inputs[0], node, walks=3)
-    _, mean, variance, new_mean, new_variance = plan.results(node)
-    out = plan.following(node, 0)
     ndim, scalar, eps = len(x.shape), x.scalar, node.parameters["eps"]
-    dims = (0, *range(2, ndim))
+    if node.operator.name == "batch_norm":
+        _, mean, variance, new_mean, new_variance = plan.results(node)
+        written: list[Given] = [("out", plan.following(node, 0), None)]
+    else:
+        # the factor and the shift of each channel instead of what they make of it
+        mean, variance, new_mean, new_variance, factor, shift = plan.results(node)
+        steps = kept_strides(x.shape, (0, *range(2, ndim)))
+        written = [("factor", factor, steps), ("shift", shift, steps)]
     count = x.count // x.shape[1]
     # running statistics that there are none of are not written
     running = [
@@ -151,30 +163,36 @@ def _batch_norm(plan: Any, node: Node) -> bool:
     ]
 
     def row(rows: Rows) -> None:
-        found = _normalise(
-            rows, scalar, count, eps, weight is not None, bias is not None, whole_row=True
-        )
-        rows.put("mean", found[0])
-        rows.put("variance", found[1])
-        values = {"mean": found[0], "variance": found[1] * (count / max(count - 1, 1))}
+        if node.operator.name == "batch_norm":
+            centre, spread, _ = _normalise(
+                rows, scalar, count, eps, weight is not None, bias is not None, whole_row=True
+            )
+        else:
+            centre, spread, scale = _moments(rows, scalar, count, eps)
+            slope = scale if weight is None else rows.let(scale * rows.at("weight"))
+            rows.put("factor", slope)
+            moved = -centre * slope
+            rows.put("shift", moved if bias is None else moved + rows.at("bias"))
+        rows.put("mean", centre)
+        rows.put("variance", spread)
+        values = {"mean": centre, "variance": spread * (count / max(count - 1, 1))}
         for name, _, _ in running:
             share = rows.let(rows.at("momentum"))
             rows.put(f"new_{name}", (1.0 - share) * rows.at(f"old_{name}") + share * values[name])
 
+    written += [_channel("mean", mean, ndim), _channel("variance", variance, ndim)]
     operands = [
         ("x", x, None),
         _channel("weight", weight, ndim),
         _channel("bias", bias, ndim),
-        ("out", out, None),
-        _channel("mean", mean, ndim),
-        _channel("variance", variance, ndim),
         ("momentum", momentum, (0,) * ndim) if running and momentum is not None else None,
     ]
-    written = ["out", "mean", "variance"]
     for name, old, new in running:
-        operands += [_channel(f"old_{name}", old, ndim), _channel(f"new_{name}", new, ndim)]
-        written.append(f"new_{name}")
-    _call(plan, "batch_norm", x.shape, dims, operands, row, written)
+        operands.append(_channel(f"old_{name}", old, ndim))
+        written.append(_channel(f"new_{name}", new, ndim))
+    labels = [label for label, _, _ in written]
+    dims = (0, *range(2, ndim))
+    _call(plan, node.operator.name, x.shape, dims, [*operands, *written], row, labels)
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fakel.compiler.fusion import Operand
 from fakel.compiler.kernels.convolution_layout import FLOATS, four_dimensional, two_dimensional
 from fakel.compiler.kernels.pooling_adaptive import adaptive_average, adaptive_average_gradient
 from fakel.compiler.kernels.pooling_windows import (
@@ -13,7 +14,9 @@ from fakel.compiler.kernels.pooling_windows import (
     average_pool_gradient,
     max_pool,
     max_pool_gradient,
+    max_pool_of,
 )
+from fakel.compiler.loop_ir import Builder, Expression, Kernel
 from fakel.compiler.lowering import Access, lowers
 from fakel.graph import Node
 
@@ -21,7 +24,7 @@ from fakel.graph import Node
 SMALL = 1 << 14
 
 
-def _supported(access: Access, node: Node) -> bool:
+def _supported(access: Any, node: Node) -> bool:
     shapes = node.shape if isinstance(node.dtype, tuple) else (node.shape,)
     return (
         access.dtype.name in FLOATS
@@ -49,16 +52,56 @@ def _windows(access: Access, size: tuple[int, ...], window: Any) -> Windows:
 @lowers("max_pool")
 def _max_pool(plan: Any, node: Node) -> bool:
     """The maxima of windows and their flat positions."""
-    source = plan.read(node.inputs[0])
-    if not _supported(source, node):
+    given = node.inputs[0]
+    assert given is not None
+    if not _supported(given, node):
         return False
-    spec = _windows(source, source.shape[2:], node.parameters["window"])
+    pixels = plan.operand(given, node, accepts=_is_of_one_image)
     values, indices = plan.results(node)
+    main = _image(pixels)
+    spec = _windows(pixels.sources[main], pixels.shape[2:], node.parameters["window"])
+    if pixels.cone is None:
+        kernel = max_pool(spec)
+    else:
+        kernel = _max_pool_of(pixels, main, spec)
     plan.call(
-        max_pool(spec), [source, values, indices], writes=[values, indices],
-        parallel=source.count > SMALL,
+        kernel, [*pixels.sources, values, indices], writes=[values, indices],
+        parallel=pixels.count > SMALL,
     )  # fmt: skip
     return True
+
+
+def _image(pixels: Operand) -> int:
+    """Which of an operand's sources is the image."""
+    return next(i for i, source in enumerate(pixels.sources) if not _is_of_channels(source))
+
+
+def _is_of_channels(source: Access) -> bool:
+    """Whether there is but one number for each channel."""
+    return not any(step for dim, step in enumerate(source.strides) if dim != 1)
+
+
+def _is_of_one_image(pixels: Operand) -> bool:
+    """Whether an operand is made of one image and numbers for each channel."""
+    images = [source for source in pixels.sources if not _is_of_channels(source)]
+    return len(images) == 1 and images[0].dtype is pixels.dtype
+
+
+def _max_pool_of(pixels: Operand, main: int, spec: Windows) -> Kernel:
+    build = Builder("max_pool")
+    buffers = [build.buffer(f"x{i}", source.scalar) for i, source in enumerate(pixels.sources)]
+    assert pixels.cone is not None
+    numbers = {id(source): i for i, source in enumerate(pixels.cone.sources)}
+
+    def made(value: Expression, channel: Expression) -> Expression:
+        def load(source: Any) -> Expression:
+            i = numbers[id(source)]
+            step = pixels.sources[i].strides[1]
+            return value if i == main else build.load(buffers[i], channel * step)
+
+        return pixels.cone.values(build, load)[id(pixels.root)]
+
+    return max_pool_of(spec, build, buffers[main], made)
 
 
 @lowers("max_pool_gradient")

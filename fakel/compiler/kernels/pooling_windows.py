@@ -70,11 +70,17 @@ class Windows:
         return lanes
 
 
+Made = Callable[[Expression, Expression], Expression]
+
+
 class _Rows:
     """The nest over planes, rows of windows and windows that all poolings share."""
 
-    def __init__(self, spec: Windows, build: Builder, source: Buffer) -> None:
+    def __init__(
+        self, spec: Windows, build: Builder, source: Buffer, made: Made | None = None
+    ) -> None:
         self.spec, self.build, self.source = spec, build, source
+        self.made = made or (lambda value, channel: value)
 
     def visit(
         self,
@@ -88,6 +94,7 @@ class _Rows:
         lanes = spec.lanes
         with build.share(spec.batch * spec.channels, name="plane") as plane:
             image, channel = quotient(build, plane, spec.channels)
+            self.channel = channel
             self.begin = build.let(image * spec.strides[0] + channel * spec.strides[1], "begin")
             with build.loop(rows, name="row") as row:
                 self.enter(row)
@@ -140,9 +147,10 @@ class _Rows:
         )
         span = (lanes - 1) * step + (spec.kernel[1] - 1) * dilation + 1
         loaded = [
-            build.let(build.load(self.source, start + at, lanes, active=min(lanes, span - at)))
+            build.load(self.source, start + at, lanes, active=min(lanes, span - at))
             for at in range(0, span, lanes)
         ]
+        loaded = [build.let(self.made(build.let(value), self.channel)) for value in loaded]
         return [
             _pick(build, loaded, [tap * dilation + lane * step for lane in range(lanes)])
             for tap in range(spec.kernel[1])
@@ -152,9 +160,10 @@ class _Rows:
         """The element of a row of taps at a column of the image."""
         spec = self.spec
         row = self.top + tap_row * spec.dilation[0]
-        return self.build.load(
+        value = self.build.load(
             self.source, self.begin + row * spec.strides[2] + position * spec.strides[3]
         )
+        return self.made(value, self.channel)
 
 
 def _pick(build: Builder, vectors: list[Expression], positions: list[int]) -> Expression:
@@ -187,9 +196,17 @@ def max_pool(spec: Windows) -> Kernel:
     number is greater than everything.
     """
     build = Builder("max_pool")
-    source = build.buffer("source", spec.scalar)
+    return max_pool_of(spec, build, build.buffer("source", spec.scalar))
+
+
+def max_pool_of(spec: Windows, build: Builder, source: Buffer, made: Made | None = None) -> Kernel:
+    """The kernel with the arguments values and indices more.
+
+    Args:
+        made: what the maxima are of, from the source's elements and the channel.
+    """
     values, indices = build.buffer("values", spec.scalar), build.buffer("indices", INDEX)
-    rows = _Rows(spec, build, source)
+    rows = _Rows(spec, build, source, made)
     width, dilation = spec.size[1], spec.dilation
 
     def place(plane: Expression, row: Expression, column: Expression) -> Expression:
