@@ -167,6 +167,18 @@ class Plan:
             value = picked
         return self.fusion.result(value)
 
+    def sum_following(self, value: Value, dims: Sequence[int]) -> Access | None:
+        """Where the sum of a value's first output over these dimensions is to be put, if somebody
+        reads it: the kernel that computes the output adds it up too.
+        """
+        output = self.outputs_of.get(id(value), {}).get(0)
+        for reader in () if output is None else self.consumers.get(id(output), ()):
+            if reader.name == "sum" and sorted(reader.parameters["dims"]) == sorted(dims):
+                if reader.dtype is reader.inputs[0].dtype:  # type: ignore[union-attr]
+                    self.fusion.done.add(id(reader))
+                    return self.result(reader)
+        return None
+
     def scratch(self, count: int, dtype: Any) -> Access:
         """Memory with undefined contents, for the calls of one value."""
         return self._new("temporary", (count,), dtype)

@@ -204,6 +204,8 @@ def _batch_norm_gradient(plan: Any, node: Node) -> bool:
     assert x is not None
     grad = plan.operand(node.inputs[0], node, walks=2)
     out, weight_gradient, bias_gradient = plan.results(node)
+    # the gradient of the bias before normalisation
+    added = plan.sum_following(node, (0, *range(2, len(x.shape))))
     ndim, scalar, eps = len(x.shape), x.scalar, node.parameters["eps"]
     dims = (0, *range(2, ndim))
     count = x.count // x.shape[1]
@@ -224,11 +226,16 @@ def _batch_norm_gradient(plan: Any, node: Node) -> bool:
         slope = rows.let(inner / float(count) * scale)
         factor = scale if weight is None else rows.let(scale * rows.at("weight"))
 
-        def write() -> None:
+        def write() -> list[Expression]:
             centred = rows.at("grad") - mean_total
-            rows.put("out", (centred - (rows.at("x") - centre) * slope) * factor)
+            value = rows.let((centred - (rows.at("x") - centre) * slope) * factor)
+            rows.put("out", value)
+            return [value]
 
-        rows.walk(write)
+        if added is None:
+            rows.walk(write)
+        else:
+            rows.put("sum", *_sums(rows, scalar, write))
 
     operands = [
         ("grad", grad, None),
@@ -240,7 +247,10 @@ def _batch_norm_gradient(plan: Any, node: Node) -> bool:
         _channel("weight_gradient", weight_gradient, ndim),
         _channel("bias_gradient", bias_gradient, ndim),
     ]
-    written = ("out", "weight_gradient", "bias_gradient")
+    written = ["out", "weight_gradient", "bias_gradient"]
+    if added is not None:
+        operands.append(("sum", added, kept_strides(x.shape, dims)))
+        written.append("sum")
     _call(plan, "batch_norm_gradient", x.shape, dims, operands, row, written)
     return True
 

@@ -107,22 +107,53 @@ def _max_pool_of(pixels: Operand, main: int, spec: Windows) -> Kernel:
 @lowers("max_pool_gradient")
 def _max_pool_gradient(plan: Any, node: Node) -> bool:
     """Gradients added where the maxima were."""
-    gradient, indices = (plan.read(each) for each in node.inputs)
-    if not _supported(gradient, node) or indices.dtype.name != "int64":
+    given = node.inputs[0]
+    assert given is not None
+    indices = plan.read(node.inputs[1])
+    index_strides = _flat_strides(indices)
+    if not _supported(given, node) or indices.dtype.name != "int64" or index_strides is None:
         return False
-    flat, index_flat = _flat_strides(gradient), _flat_strides(indices)
-    if flat is None or index_flat is None:
+    if not plan.fusion.waits(given) and _flat_strides(plan.read(given)) is None:
         return False
-    length = math.prod(node.parameters["size"])
+    gradient = plan.operand(given, node, accepts=_is_flat)
+    build = Builder("max_pool_gradient")
+    buffers = [build.buffer(f"x{i}", source.scalar) for i, source in enumerate(gradient.sources)]
+    steps = [_flat_strides(source) for source in gradient.sources]
+
+    def element(image: Expression, channel: Expression, window: Expression) -> Expression:
+        def load(number: int) -> Expression:
+            step = steps[number]
+            assert step is not None
+            place = image * step[0] + channel * step[1] + window * step[2]
+            return build.load(buffers[number], place)
+
+        if gradient.cone is None:
+            return load(0)
+        numbers = {id(source): i for i, source in enumerate(gradient.cone.sources)}
+        values = gradient.cone.values(build, lambda source: load(numbers[id(source)]))
+        return values[id(gradient.root)]
+
     result = plan.result(node)
+    shape = gradient.shape
     kernel = max_pool_gradient(
-        gradient.scalar, gradient.shape[:2], math.prod(gradient.shape[2:]), length, flat, index_flat
+        build,
+        element,
+        (shape[0], shape[1]),
+        math.prod(shape[2:]),
+        math.prod(node.parameters["size"]),
+        index_strides,
+        gradient.scalar,
     )
     plan.call(
-        kernel, [gradient, indices, result], writes=[result], parallel=result.count > SMALL,
+        kernel, [*gradient.sources, indices, result], writes=[result],
+        parallel=result.count > SMALL,
         errors=lambda status: RuntimeError("max_pool_gradient: an index lies outside the input"),
     )  # fmt: skip
     return True
+
+
+def _is_flat(gradient: Operand) -> bool:
+    return all(_flat_strides(source) is not None for source in gradient.sources)
 
 
 def _flat_strides(access: Access) -> tuple[int, int, int] | None:

@@ -258,26 +258,27 @@ def _keep_greater(
     build.assign(steps, select(greater, step, steps))
 
 
-@functools.lru_cache(maxsize=512)
 def max_pool_gradient(
-    scalar: str,
+    build: Builder,
+    gradient: Callable[[Expression, Expression, Expression], Expression],
     planes: tuple[int, int],
     windows: int,
     length: int,
-    strides: tuple[int, int, int],
     index_strides: tuple[int, int, int],
+    scalar: str,
 ) -> Kernel:
-    """output gradient, indices, result: adds each window's gradient where its maximum was.
+    """The kernel that adds each window's gradient where its maximum was; its last arguments are the
+    indices and the result.
 
     Args:
+        gradient: a window's, from the image, the channel and the window.
         planes: the batch and the channels.
         windows: of a plane.
         length: elements of a plane of the result.
-        strides: of the gradient's batch, channels and windows; `index_strides` of the indices'.
+        index_strides: of the indices' batch, channels and windows.
+        scalar: the element type.
     """
-    build = Builder("max_pool_gradient")
-    gradient, indices = build.buffer("gradient", scalar), build.buffer("indices", INDEX)
-    result = build.buffer("result", scalar)
+    indices, result = build.buffer("indices", INDEX), build.buffer("result", scalar)
     lanes = lanes_of(scalar)
     with build.share(planes[0] * planes[1], name="plane") as plane:
         image, channel = quotient(build, plane, planes[1])
@@ -286,14 +287,13 @@ def max_pool_gradient(
             build, length, lanes,
             lambda x, wide: build.store(result, begin + x, literal(0, Type(scalar, wide))),
         )  # fmt: skip
-        source = build.let(image * strides[0] + channel * strides[1])
         chosen = build.let(image * index_strides[0] + channel * index_strides[1])
         with build.loop(windows, name="window", unroll=False) as window:
             index = build.let(build.load(indices, chosen + window * index_strides[2]))
             with build.when(binary("|", binary("<", index, 0), binary(">=", index, length))):
                 build.fail(1)
+            value = gradient(image, channel, window)
             total = build.load(result, begin + index)
-            value = build.load(gradient, source + window * strides[2])
             build.store(result, begin + index, total + value)
     return build.kernel
 
