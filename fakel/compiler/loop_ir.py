@@ -459,16 +459,7 @@ def _active(active: int | Expression | None, lanes: int) -> int | Expression | N
 
 
 class Builder:
-    """Puts a kernel together: ``with builder.loop(...) as i:`` opens a nest, the rest appends.
-
-    Usage::
-
-        build = Builder("scale")
-        x, out = build.buffer("x", "f32"), build.buffer("out", "f32")
-        with build.loop(64) as i:
-            build.store(out, i, build.load(x, i) * 2.0)
-        kernel = build.kernel
-    """
+    """Puts a kernel together: ``with builder.loop(...) as i:`` opens a nest, the rest appends."""
 
     def __init__(self, name: str) -> None:
         self.kernel = Kernel(name, [])
