@@ -27,8 +27,9 @@ from fakel.compiler.loop_ir import (
 from fakel.compiler.lowering import SCALARS, Access
 from fakel.compiler.nests import broadcast_strides, merged
 
-# kernels that are worth fewer additions or loads than this stay on one thread
-PARALLEL_WORK = 65536
+# kernels that are worth fewer loads and stores than this stay on one thread: about 6 microseconds,
+# when a barrier takes two or three
+PARALLEL_WORK = 131072
 # an outermost dimension smaller than this may be hard to share evenly
 _EVEN = 64
 # vectors of a thread's share are a multiple of this, so that no two write one cache line
@@ -51,7 +52,7 @@ def emit(plan: Any, cones: list[Cone], stored: list[list[Value]]) -> None:
 
 
 def _work(cone: Cone, stored: Sequence[Value], count: int) -> int:
-    return count * max(cone.cost // 4, len(cone.sources) + len(stored))
+    return count * max(cone.cost // 2, len(cone.sources) + len(stored))
 
 
 def _lanes(cone: Cone, stored: Sequence[Value]) -> int:

@@ -19,7 +19,7 @@ from fakel.graph import Node
 from fakel.tensor.size import contiguous_strides
 
 # kernels over fewer elements stay on one thread
-PARALLEL_ELEMENTS = 16384
+PARALLEL_ELEMENTS = 32768
 
 Given = tuple[str, Access | Operand | Result, Sequence[int] | None]
 
