@@ -18,6 +18,7 @@ from fakel.compiler.kernels.pooling_windows import (
 )
 from fakel.compiler.loop_ir import Builder, Expression, Kernel
 from fakel.compiler.lowering import Access, lowers
+from fakel.compiler.nests import merged
 from fakel.graph import Node
 
 # Fewer elements than this are not worth waking other threads.
@@ -110,8 +111,10 @@ def _max_pool_gradient(plan: Any, node: Node) -> bool:
     given = node.inputs[0]
     assert given is not None
     indices = plan.read(node.inputs[1])
+    if given.dtype.name not in FLOATS or 0 in (*given.shape, *node.shape):
+        return False
     index_strides = _flat_strides(indices)
-    if not _supported(given, node) or indices.dtype.name != "int64" or index_strides is None:
+    if indices.dtype.name != "int64" or index_strides is None:
         return False
     if not plan.fusion.waits(given) and _flat_strides(plan.read(given)) is None:
         return False
@@ -158,12 +161,10 @@ def _is_flat(gradient: Operand) -> bool:
 
 def _flat_strides(access: Access) -> tuple[int, int, int] | None:
     """Strides of batch, channels and positions, where these are equally far from each other."""
-    strides = four_dimensional(access).strides
-    shape = four_dimensional(access).shape
-    if shape[2] > 1 and shape[3] > 1 and strides[2] != shape[3] * strides[3]:
+    sizes, (steps,), _ = merged(access.shape[2:], [access.strides[2:]])
+    if len(sizes) > 1:
         return None
-    step = strides[3] if shape[3] > 1 else strides[2]
-    return strides[0], strides[1], step
+    return access.strides[0], access.strides[1], steps[0] if sizes else 0
 
 
 @lowers("average_pool")
