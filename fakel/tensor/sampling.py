@@ -28,6 +28,7 @@ DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 _BLOCK = 16  # from this many elements on, normal numbers are made in blocks
 _WIDE = 1 << 28  # ranges of integers from here on take 64-bit draws, so that remainders are fair
 _WIDE_PERMUTATION = ((1 << 32) - 1) // 20  # likewise
+_FEW_PLACES = 64  # up to here swapping one after the other is faster
 _PIECE = 1 << 16  # drawn at a time, so that intermediate arrays stay small
 
 _P = ParamSpec("_P")
@@ -221,6 +222,11 @@ def _swapped(partners: np.ndarray) -> np.ndarray:
     has put what it took away from its own.
     """
     count = len(partners)
+    if count <= _FEW_PLACES:
+        numbers = list(range(count))
+        for place, partner in enumerate(partners.tolist()):
+            numbers[place], numbers[partner] = numbers[partner], numbers[place]
+        return np.array(numbers, np.int64)
     places = np.arange(count, dtype=np.int64)
     taken = places.copy()
     elsewhere = partners != places

@@ -75,10 +75,19 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         plain = all(type(index) is int for index in indices)
         if type(self).__getitem__ is not TensorDataset.__getitem__ or not plain:
             return [self[index] for index in indices]
-        return Batch(self, indices, [tensor[list(indices)] for tensor in self.tensors])
+        return Batch(self, indices, [_rows(tensor, list(indices)) for tensor in self.tensors])
 
     def __len__(self) -> int:
         return self.tensors[0].size(0)
+
+
+def _rows(tensor: Tensor, indices: list[int]) -> Tensor:
+    """``tensor[indices]``, copied at once where nothing has to be recorded."""
+    plain = type(tensor) is Tensor and not tensor.requires_grad
+    size = len(tensor)
+    if plain and all(-size <= index < size for index in indices):
+        return Tensor._from_array(tensor._array()[indices], tensor.dtype)
+    return tensor[indices]
 
 
 class StackDataset(Dataset[Any]):

@@ -11,19 +11,32 @@ import numpy as np
 from fakel.tensor import dtypes, sampling
 from fakel.tensor.generator import default_generator
 
+# Ranges of whole numbers from here on take more than one word.
+_WIDE = 1 << 28
+
 
 def chance() -> float:
     """A number from [0, 1): what `torch.rand(1)` gives."""
-    return uniform(0.0, 1.0)
+    return (int(default_generator.draw32(1)[0]) & 0xFFFFFF) * 2.0**-24
 
 
 def uniform(low: float, high: float) -> float:
     """A number from [low, high): what `torch.empty(1).uniform_(low, high)` gives."""
-    return float(sampling.uniform(default_generator, 1, low, high, dtypes.float32)[0])
+    value = np.float32(chance())
+    start, end = np.float32(low), np.float32(high)
+    extent = end - start
+    if start == 0 or extent == 1:
+        result = value * extent + start
+    else:
+        # a fused multiplication and addition: rounded once
+        result = np.float32(float(value) * float(extent) + float(start))
+    return float(start if result == end else result)
 
 
 def whole_number(low: int, high: int) -> int:
     """A whole number from low to high - 1: what `torch.randint(low, high, (1,))` gives."""
+    if 0 < high - low < _WIDE:
+        return low + int(default_generator.draw32(1)[0]) % (high - low)
     return int(sampling.integers(default_generator, 1, low, high, dtypes.int64)[0])
 
 
