@@ -94,12 +94,15 @@ COLOURED = {
     "grey channels": [T.Grayscale(3), T.RandomCrop(32, 4, fill=200), T.ToTensor()],
     "reflected": [T.RandomCrop(32, padding=4, padding_mode="reflect"), T.PILToTensor()],
     "erased": [T.ToTensor(), T.RandomErasing(0.7, value=(0.1, 0.2, 0.3))],
+    "padded": [T.Pad(3, 100), T.ToTensor(), T.Normalize([0.1, 0.2, 0.3], [0.3]), T.CenterCrop(34)],
+    "doubled": [T.ToTensor(), T.ConvertImageDtype(fakel.float64), T.Normalize([0.1], [3.0])],
     "bytes erased": [T.PILToTensor(), T.RandomErasing(0.7, value=[1, 2, 3])],
 }
 
 
+@pytest.mark.parametrize("length", [0, 20])
 @pytest.mark.parametrize("name", COLOURED)
-def test_coloured_batches(name):
+def test_coloured_batches(name, length):
     class Noise(CIFAR10):
         def __init__(self, transform):
             self.transform, self.target_transform = transform, None
@@ -108,7 +111,7 @@ def test_coloured_batches(name):
             self.targets = list(range(20))
 
     dataset = Noise(T.Compose(COLOURED[name]))
-    indices = [5, 0, 19, 7, 7, *range(10)]
+    indices = [5, 0, 19, 7, 7, *range(length)]
     fetched, actual, actual_draw = at_once(dataset, indices)
     expected, expected_draw = one_by_one(dataset, indices)
     assert isinstance(fetched, Batch)
@@ -232,6 +235,13 @@ def test_errors_are_those_of_a_single_sample(transform):
     with pytest.raises(expected.type) as actual:
         dataset.__getitems__([0, 1])
     assert str(actual.value) == str(expected.value)
+
+
+def test_errors_of_large_batches_tell_the_images_shape():
+    transform = T.Compose([T.ToTensor(), T.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
+    dataset = MiniMNIST(train=False, transform=transform)
+    with pytest.raises(RuntimeError, match=r"28, 28"):
+        dataset.__getitems__(list(range(64)))
 
 
 def test_index_errors_are_those_of_a_single_sample():

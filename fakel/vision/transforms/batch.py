@@ -8,7 +8,9 @@ A transform that can do so declares
 - for random ones `words(height, width)`: how many words an image takes from the generator, and
   `choose(words, height, width)`: the random choices that (n, words) of them mean; or, where that
   depends on the words themselves, `draw(height, width)`: the random choice for an image;
-- `batch_size_after(height, width)`: for those that change the size.
+- `batch_size_after(height, width)`: for those that change the size;
+- `by_pixel = True`: for those that change every pixel by itself. In a row, from bytes on, they are
+  done by a table.
 
 What is random is drawn ahead, for the whole chain, sample by sample (words at once where all
 transforms say how many they take): the random stream is the one that transforming each sample alone
@@ -26,6 +28,7 @@ import numpy as np
 
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 from fakel.vision.transforms import draws
+from fakel.vision.transforms.lookup import looked_up
 
 
 class BatchPlan:
@@ -39,17 +42,31 @@ class BatchPlan:
     def __init__(self, transforms: Sequence[Any], rest: Sequence[Any] = ()):
         self.transforms = transforms
         self.rest = rest
+        self.stages = ["image"]
+        for transform in transforms:
+            self.stages.append(transform.batch_stages[self.stages[-1]])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """(n, height, width, channels) bytes, which get lost -> (n, channels, height, width), by
         the transforms for whole batches.
         """
         choices = self._choices(*images.shape[:3])
-        stage = "image"
-        for transform, chosen in zip(self.transforms, choices, strict=True):
-            images = transform.batch(images, stage, chosen)
-            stage = transform.batch_stages[stage]
-        return np.ascontiguousarray(images)
+        by_pixel = [getattr(transform, "by_pixel", False) for transform in self.transforms]
+        first = self.stages.index("tensor") - 1
+        last = first
+        while last < len(by_pixel) and by_pixel[last]:
+            last += 1
+        images = self._apply(images, 0, first, choices)
+        by_table = looked_up(images, lambda values: self._apply(values, first, last, choices))
+        images = self._apply(images, first, last, choices) if by_table is None else by_table
+        return np.ascontiguousarray(self._apply(images, last, len(by_pixel), choices))
+
+    def _apply(self, images: np.ndarray, first: int, last: int, choices: list[Any]) -> np.ndarray:
+        """The images after the transforms from the first to before the last."""
+        for number in range(first, last):
+            transform = self.transforms[number]
+            images = transform.batch(images, self.stages[number], choices[number])
+        return images
 
     def finish(self, image: np.ndarray) -> Any:
         """A single image (channels, height, width) of the array after the rest of the chain."""

@@ -17,6 +17,7 @@ class ToTensor:
     """A PIL image or array of bytes as a tensor (channels, height, width) from 0 to 1."""
 
     batch_stages = {"image": "tensor"}
+    by_pixel = True
 
     def __call__(self, pic: Any) -> Tensor:
         return functional.to_tensor(pic)
@@ -33,6 +34,7 @@ class PILToTensor:
     """A PIL image as a tensor (channels, height, width), values unchanged."""
 
     batch_stages = {"image": "tensor"}
+    by_pixel = True
 
     def __call__(self, pic: Any) -> Tensor:
         return functional.pil_to_tensor(pic)
@@ -52,6 +54,7 @@ class ConvertImageDtype(nn.Module):
     """
 
     batch_stages = {"tensor": "tensor"}
+    by_pixel = True
 
     def __init__(self, dtype: dtype):
         super().__init__()
@@ -93,6 +96,7 @@ class Normalize(nn.Module):
     """
 
     batch_stages = {"tensor": "tensor"}
+    by_pixel = True
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False):
         super().__init__()
