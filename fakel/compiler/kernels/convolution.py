@@ -29,6 +29,14 @@ from fakel.compiler.kernels.convolution_rows import (
     tile_of_rows,
 )
 from fakel.compiler.kernels.convolution_weights import WeightGradient, join_parts, sum_parts
+from fakel.compiler.kernels.convolution_weights_rows import (
+    frames_of_unit,
+    join_rows,
+    parts_of_batch,
+    prefers_rows,
+    sum_rows,
+    sums_of_part,
+)
 from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.lowering import Access, lowers
 from fakel.graph import Node
@@ -234,6 +242,10 @@ def convolution_weight_gradient(plan: Any, node: Node) -> bool:
         strides=source.strides,
         gradient_strides=output_gradient.strides,
     )
+    parallel = result.count * output_gradient.shape[0] * spec.positions > SMALL
+    if prefers_rows(spec):
+        _weight_gradient_of_rows(plan, spec, source, output_gradient, result, parallel)
+        return True
     sums = plan.scratch(spec.units * spec.sum_elements, source.dtype)
     # a thread uses the part of the first unit it computes
     packed = plan.scratch(spec.units * spec.packed_elements, source.dtype)
@@ -243,15 +255,42 @@ def convolution_weight_gradient(plan: Any, node: Node) -> bool:
         arguments.append(frames)
         writes.append(frames)
     else:
-        steps = source.strides[2:]
-        arguments[0] = moved(source, vertical.start * steps[0] + horizontal.start * steps[1])
-    parallel = result.count * output_gradient.shape[0] * spec.positions > SMALL
+        arguments[0] = _at_first_tap(spec, source)
     plan.call(sum_parts(spec), arguments, writes=writes, parallel=parallel)
     plan.call(
         join_parts(spec, result.strides), [sums, result], writes=[result],
         parallel=spec.parts * result.count > 1 << 14,
     )  # fmt: skip
     return True
+
+
+def _weight_gradient_of_rows(
+    plan: Any,
+    spec: WeightGradient,
+    source: Access,
+    output_gradient: Access,
+    result: Access,
+    parallel: bool,
+) -> None:
+    """Adds the calls of a weight gradient with positions in the lanes."""
+    units = spec.groups * parts_of_batch(spec)
+    sums = plan.scratch(units * sums_of_part(spec), source.dtype)
+    arguments, writes = [source, output_gradient, sums], [sums]
+    if spec.framed:
+        # a thread uses the memory of its first unit
+        frames = plan.scratch(units * frames_of_unit(spec), source.dtype)
+        arguments.append(frames)
+        writes.append(frames)
+    else:
+        arguments[0] = _at_first_tap(spec, source)
+    plan.call(sum_rows(spec), arguments, writes, parallel)
+    plan.call(join_rows(spec, result.strides), [sums, result], [result], sums.count > 1 << 14)
+
+
+def _at_first_tap(spec: WeightGradient, source: Access) -> Access:
+    """The input from the element on that the first output meets with the first tap."""
+    y, x = source.strides[2:]
+    return moved(source, spec.vertical.start * y + spec.horizontal.start * x)
 
 
 def _residues(
