@@ -20,6 +20,15 @@ def _checked(indices, rows):
     return indices
 
 
+def _check_looked_up(values: np.ndarray, rows: int) -> None:
+    wrong = np.flatnonzero((values < 0) | (values >= rows))
+    if wrong.size:
+        raise RuntimeError(
+            f"Index {wrong[0]} of input takes value {values[wrong[0]]} which is not in the valid "
+            f"range [0, {rows})"
+        )
+
+
 @primitive("embedding")
 def _embedding(weight, indices, *, padding_idx, scale_grad_by_freq):
     return np.take(weight, _checked(indices, len(weight)), axis=0)
@@ -237,6 +246,8 @@ def embedding_bag(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
             f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
+    count = weight.shape[0]
+    check_known(input, lambda values: _check_looked_up(values, count))
     rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     looked_up = input.shape[0]
     check_known(offsets, lambda values: _check_offsets(values, looked_up))

@@ -20,18 +20,33 @@ from fakel.ops.declare import (
 from fakel.tensor import Tensor, dtypes
 
 
-def _out_of_bounds(name: str, index: np.ndarray, size: int, dim: int) -> None:
+def _out_of_bounds(
+    index: np.ndarray,
+    size: int,
+    dim: int,
+    error: type[Exception] = RuntimeError,
+    name: str = "",
+    least: int = 0,
+) -> None:
     if index.size:
         lowest, highest = int(index.min()), int(index.max())
-        if lowest < 0 or highest >= size:
-            wrong = lowest if lowest < 0 else highest
-            raise RuntimeError(
-                f"index {wrong} is out of bounds for dimension {dim} with size {size}"
+        if lowest < least or highest >= size:
+            wrong = lowest if lowest < least else highest
+            raise error(
+                f"{name}index {wrong} is out of bounds for dimension {dim} with size {size}"
             )
 
 
+def _out_of_elements(index: np.ndarray, count: int) -> None:
+    wrong = index[(index < -count) | (index >= count)]
+    if wrong.size:
+        raise IndexError(
+            f"out of range: tried to access index {wrong[0]} on a tensor of {count} elements."
+        )
+
+
 def _check_now(index: Tensor, size: int, dim: int) -> None:
-    check_known(index, lambda array: _out_of_bounds("", array, size, dim))
+    check_known(index, lambda array: _out_of_bounds(array, size, dim))
 
 
 def _at(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
@@ -68,7 +83,7 @@ def _gather(input, index, *, dim):
         return np.empty(index.shape, input.dtype)
     whole, index = np.atleast_1d(input), index.astype(np.int64)
     positions = np.atleast_1d(index)
-    _out_of_bounds("gather", positions, whole.shape[dim], dim)
+    _out_of_bounds(positions, whole.shape[dim], dim)
     return whole[_at(positions, dim)].reshape(index.shape)
 
 
@@ -119,7 +134,7 @@ def _scattered(
     result = np.atleast_1d(input).copy()
     if index.size:
         positions = np.atleast_1d(index)
-        _out_of_bounds("scatter", positions, result.shape[dim], dim)
+        _out_of_bounds(positions, result.shape[dim], dim)
         values = np.atleast_1d(src)
         if src.ndim:
             values = values[tuple(slice(size) for size in positions.shape)]
@@ -376,6 +391,8 @@ gradient(
 @primitive("index_add")
 def _index_add(input, index, source, *, dim):
     result = np.atleast_1d(input).copy()
+    if input.ndim > 1:
+        _out_of_bounds(index, result.shape[dim], dim)
     _check_select(index, result.shape[dim])
     place = (slice(None),) * dim + (np.atleast_1d(index),)
     values = np.atleast_1d(source)
@@ -396,7 +413,7 @@ gradient(
 @primitive("index_copy")
 def _index_copy(input, index, source, *, dim):
     result = np.atleast_1d(input).copy()
-    _check_select(index, result.shape[dim])
+    _out_of_bounds(index, result.shape[dim], dim, IndexError, "index_copy_(): ")
     result[(slice(None),) * dim + (np.atleast_1d(index),)] = np.atleast_1d(source)
     return result.reshape(input.shape)
 
@@ -449,6 +466,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.ndim} dimension(s)."
         )
+    size = input._shape[dim] if input.ndim else 1
+    check_known(index, lambda array: _out_of_bounds(array, size, dim, IndexError, least=-size))
     shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
     return _index_copy(
         input, _positive(index, input, dim), as_tensor(value, input).expand(shape), dim=dim
@@ -496,6 +515,8 @@ def take(input: Tensor, index: Tensor) -> Tensor:
         raise RuntimeError(
             f"take(): Expected a long tensor for index, but got {index.dtype.letter}"
         )
+    count = input.numel()
+    check_known(index, lambda array: _out_of_elements(array, count))
     return input.reshape(-1)[index.reshape(-1)].reshape(index._shape)
 
 

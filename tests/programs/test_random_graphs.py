@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.support.execution import StrictCompiler, check, expectations, written_for
+from tests.support.guarded import touches_nothing_else
 from tests.support.random_layers import LAYERS
 from tests.support.random_programs import drawn, smallest
 from tests.support.random_statements import STATEMENTS
@@ -71,9 +72,10 @@ def wrong(program, compiler):
         expected = expectations(program.text)
     except Exception:
         return None
-    with written_for(program.processor):
-        try:
+    try:
+        touches_nothing_else(program.text, program.processor, program.threads, expected)
+        with written_for(program.processor):
             check(program.text, expected, compiler, program.threads)
-        except AssertionError as error:
-            return str(error)
+    except AssertionError as error:
+        return str(error)
     return None
