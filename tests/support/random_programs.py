@@ -298,9 +298,9 @@ def drawn(
     flush()
     before = use_executor(Interpreter())
     write = Writer(random)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             write.leaf()
             names = sorted(statements)
             for _ in range(write.number(1, most)):
@@ -308,11 +308,11 @@ def drawn(
                 accepted = statements[name](write)
                 (ACCEPTED if accepted else REFUSED)[name] += 1
             end = _finish(write)
-    finally:
-        # nothing refers to what was recorded: it is dropped
-        write.names.clear()
-        flush()
-        use_executor(before)
+        finally:
+            # nothing refers to what was recorded: it is dropped
+            write.names.clear()
+            flush()
+            use_executor(before)
     return Program(
         tuple(write.before),
         ("torch.manual_seed(turn)", *write.body, *end),
