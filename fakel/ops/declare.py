@@ -315,9 +315,9 @@ def as_tensor(value: Any, like: Any) -> Tensor:
 def scalar(number: Any, kind: Any) -> Tensor:
     """A Python number as a zero-dimensional leaf: a run-time argument of the program."""
     # zero is left out because equal keys must mean equal arrays, and -0.0 == 0.0
-    node = leaf(_array_of_number(number, kind), kind)
     if watching.capture is not None:
-        watching.capture.number(number, node, _array_of_number)
+        return Tensor._from_node(watching.capture.number(number, kind, _array_of_number))
+    node = leaf(_array_of_number(number, kind), kind)
     return Tensor._from_node(node)
 
 

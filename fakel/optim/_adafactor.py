@@ -8,7 +8,6 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     count_tensor,
     to_scalar,
 )
@@ -33,6 +32,8 @@ class Adafactor(Optimizer):
         foreach: chooses among PyTorch's implementations of the same formula; there is one here
         maximize: ascends instead of descending
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -83,29 +84,38 @@ class Adafactor(Optimizer):
             state["variance"] = ops.zeros_like(parameter, requires_grad=False)
         return state
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        step = advance(state)
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        step = counts["step"]
         lr = to_scalar(group["lr"])
-        floor, smallest_scale = group["eps"]
+        weight_decay = group["weight_decay"]
+        return {
+            "bounds": tuple(group["eps"]),
+            "step_size": min(lr, 1 / step**0.5),
+            "kept": None if weight_decay == 0 else 1 - lr * weight_decay,
+            "weight": step ** group["beta2_decay"],
+            "d": group["d"],
+        }
+
+    @staticmethod
+    def update(
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        floor, smallest_scale = options["bounds"]
         if floor is None:
             floor = finfo(parameter.dtype).eps
-        step_size = min(lr, 1 / step**0.5)
         scale = _root_mean_square(parameter).clamp(min=smallest_scale)
-        if group["weight_decay"] != 0:
-            parameter.mul_(1 - lr * group["weight_decay"])
-        weight = step ** group["beta2_decay"]
+        if options["kept"] is not None:
+            parameter.mul_(options["kept"])
         square = gradient * gradient
         if gradient.dim() > 1:
-            rows = state["row_var"].lerp_(square.mean(-1, keepdim=True), weight)
-            columns = state["col_var"].lerp_(square.mean(-2, keepdim=True), weight)
+            rows = state["row_var"].lerp_(square.mean(-1, keepdim=True), options["weight"])
+            columns = state["col_var"].lerp_(square.mean(-2, keepdim=True), options["weight"])
             estimate = rows @ columns / rows.mean(-2, keepdim=True).clamp(min=floor)
         else:
-            estimate = state["variance"].lerp_(square, weight)
+            estimate = state["variance"].lerp_(square, options["weight"])
         update = estimate.clamp(min=floor * floor).rsqrt() * gradient
-        clipping = (_root_mean_square(update) / group["d"]).clamp(min=1.0)
-        parameter.sub_(step_size * scale / clipping * update)
+        clipping = (_root_mean_square(update) / options["d"]).clamp(min=1.0)
+        parameter.sub_(options["step_size"] * scale / clipping * update)
 
 
 def _root_mean_square(tensor: Tensor) -> Tensor:

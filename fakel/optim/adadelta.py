@@ -8,10 +8,10 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_learning_rate,
     check_not_negative,
     count_tensor,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -40,6 +40,8 @@ class Adadelta(Optimizer):
         maximize: ascends instead of descending
         differentiable: records the step for autograd
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -77,14 +79,23 @@ class Adadelta(Optimizer):
             "acc_delta": ops.zeros_like(parameter, requires_grad=False),
         }
 
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        return {
+            "weight_decay": none_if_zero(group["weight_decay"]),
+            "rho": group["rho"],
+            "share": 1 - group["rho"],
+            "eps": group["eps"],
+            "lr": to_scalar(group["lr"]),
+        }
+
+    @staticmethod
     def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
     ) -> None:
-        advance(state)
-        rho, eps = group["rho"], group["eps"]
-        if group["weight_decay"] != 0:
-            gradient = gradient + group["weight_decay"] * parameter
-        square = state["square_avg"].mul_(rho).add_((1 - rho) * gradient * gradient)
+        rho, share, eps = options["rho"], options["share"], options["eps"]
+        if options["weight_decay"] is not None:
+            gradient = gradient + options["weight_decay"] * parameter
+        square = state["square_avg"].mul_(rho).add_(share * gradient * gradient)
         delta = (state["acc_delta"] + eps).sqrt() / (square + eps).sqrt() * gradient
-        state["acc_delta"].mul_(rho).add_((1 - rho) * delta * delta)
-        parameter.sub_(to_scalar(group["lr"]) * delta)
+        state["acc_delta"].mul_(rho).add_(share * delta * delta)
+        parameter.sub_(options["lr"] * delta)

@@ -8,10 +8,10 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_learning_rate,
     check_not_negative,
     count_tensor,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -39,6 +39,8 @@ class Adagrad(Optimizer):
         maximize: ascends instead of descending
         differentiable: records the step for autograd
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -86,12 +88,19 @@ class Adagrad(Optimizer):
             "sum": ops.full_like(parameter, initial, requires_grad=False),
         }
 
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        decayed = 1 + (counts["step"] - 1) * group["lr_decay"]
+        return {
+            "weight_decay": none_if_zero(group["weight_decay"]),
+            "step_size": to_scalar(group["lr"]) / decayed,
+            "eps": group["eps"],
+        }
+
+    @staticmethod
     def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
     ) -> None:
-        step = advance(state)
-        if group["weight_decay"] != 0:
-            gradient = gradient + group["weight_decay"] * parameter
-        step_size = to_scalar(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
+        if options["weight_decay"] is not None:
+            gradient = gradient + options["weight_decay"] * parameter
         squares = state["sum"].add_(gradient * gradient)
-        parameter.sub_(step_size * gradient / (squares.sqrt() + group["eps"]))
+        parameter.sub_(options["step_size"] * gradient / (squares.sqrt() + options["eps"]))

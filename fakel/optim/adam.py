@@ -8,11 +8,11 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_betas,
     check_learning_rate,
     check_not_negative,
     count_tensor,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -44,6 +44,8 @@ class Adam(Optimizer):
         differentiable: records the step for autograd
         decoupled_weight_decay: decays the parameters themselves, as ``AdamW`` does
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -96,25 +98,40 @@ class Adam(Optimizer):
             state["max_exp_avg_sq"] = ops.zeros_like(parameter, requires_grad=False)
         return state
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        step = advance(state)
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        step = counts["step"]
         lr = to_scalar(group["lr"])
         beta1, beta2 = group["betas"]
-        weight_decay = group["weight_decay"]
-        if weight_decay != 0:
-            if group["decoupled_weight_decay"]:
-                parameter.mul_(1 - lr * weight_decay)
-            else:
-                gradient = gradient.add(parameter, alpha=weight_decay)
-        average = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        if group["amsgrad"]:
+        weight_decay, kept = none_if_zero(group["weight_decay"]), None
+        if weight_decay is not None and group["decoupled_weight_decay"]:
+            weight_decay, kept = None, 1 - lr * weight_decay
+        return {
+            "kept": kept,
+            "weight_decay": weight_decay,
+            "share1": 1 - beta1,
+            "beta2": beta2,
+            "share2": 1 - beta2,
+            "correction": (1 - beta2**step) ** 0.5,
+            "eps": group["eps"],
+            "step_size": -(lr / (1 - beta1**step)),
+            "amsgrad": bool(group["amsgrad"]),
+        }
+
+    @staticmethod
+    def update(
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        if options["kept"] is not None:
+            parameter.mul_(options["kept"])
+        if options["weight_decay"] is not None:
+            gradient = gradient.add(parameter, alpha=options["weight_decay"])
+        average = state["exp_avg"].lerp_(gradient, options["share1"])
+        square = state["exp_avg_sq"].mul_(options["beta2"])
+        square.addcmul_(gradient, gradient, value=options["share2"])
+        if options["amsgrad"]:
             square = state["max_exp_avg_sq"].copy_(ops.maximum(state["max_exp_avg_sq"], square))
-        step_size = lr / (1 - beta1**step)
-        denominator = square.sqrt() / (1 - beta2**step) ** 0.5 + group["eps"]
-        parameter.addcdiv_(average, denominator, value=-step_size)
+        denominator = square.sqrt() / options["correction"] + options["eps"]
+        parameter.addcdiv_(average, denominator, value=options["step_size"])
 
 
 class AdamW(Adam):

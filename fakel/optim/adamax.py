@@ -8,11 +8,11 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_betas,
     check_learning_rate,
     check_not_negative,
     count_tensor,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -40,6 +40,8 @@ class Adamax(Optimizer):
         differentiable: records the step for autograd
         capturable: refused at the first step, as PyTorch does on a CPU
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -77,15 +79,25 @@ class Adamax(Optimizer):
             "exp_inf": ops.zeros_like(parameter, requires_grad=False),
         }
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        step = advance(state)
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
         beta1, beta2 = group["betas"]
-        if group["weight_decay"] != 0:
-            gradient = gradient + group["weight_decay"] * parameter
-        average = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        largest = ops.maximum(state["exp_inf"] * beta2, gradient.abs() + group["eps"])
+        return {
+            "weight_decay": none_if_zero(group["weight_decay"]),
+            "share1": 1 - beta1,
+            "beta2": beta2,
+            "eps": group["eps"],
+            "step_size": to_scalar(group["lr"]) / (1 - beta1 ** counts["step"]),
+        }
+
+    @staticmethod
+    def update(
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        if options["weight_decay"] is not None:
+            gradient = gradient + options["weight_decay"] * parameter
+        average = state["exp_avg"].lerp_(gradient, options["share1"])
+        largest = ops.maximum(
+            state["exp_inf"] * options["beta2"], gradient.abs() + options["eps"]
+        )
         state["exp_inf"].copy_(largest)
-        step_size = to_scalar(group["lr"]) / (1 - beta1**step)
-        parameter.sub_(step_size * average / largest)
+        parameter.sub_(options["step_size"] * average / largest)

@@ -8,11 +8,10 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_learning_rate,
     check_not_negative,
     count_tensor,
-    set_count,
+    none_if_zero,
 )
 from fakel.tensor import Tensor
 
@@ -44,6 +43,8 @@ class ASGD(Optimizer):
         differentiable: records the step for autograd
         capturable: refused at the first step, as PyTorch does on a CPU
     """
+
+    counted = ("step", "eta", "mu")
 
     def __init__(
         self,
@@ -81,18 +82,26 @@ class ASGD(Optimizer):
             "ax": ops.zeros_like(parameter, requires_grad=False),
         }
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        step = advance(state)
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
         lr, lambd = float(group["lr"]), group["lambd"]
-        eta, mu = state["eta"].item(), state["mu"].item()
-        if group["weight_decay"] != 0:
-            gradient = gradient + group["weight_decay"] * parameter
-        parameter.mul_(1 - lambd * eta).sub_(eta * gradient)
-        if mu == 1:
+        eta, mu = counts["eta"], counts["mu"]
+        counts["eta"] = lr / (1 + lambd * lr * counts["step"]) ** group["alpha"]
+        counts["mu"] = 1 / max(1, counts["step"] - group["t0"])
+        return {
+            "weight_decay": none_if_zero(group["weight_decay"]),
+            "kept": 1 - lambd * eta,
+            "eta": eta,
+            "mu": None if mu == 1 else mu,
+        }
+
+    @staticmethod
+    def update(
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        if options["weight_decay"] is not None:
+            gradient = gradient + options["weight_decay"] * parameter
+        parameter.mul_(options["kept"]).sub_(options["eta"] * gradient)
+        if options["mu"] is None:
             state["ax"].copy_(parameter)
         else:
-            state["ax"].add_(mu * (parameter - state["ax"]))
-        set_count(state, "eta", lr / (1 + lambd * lr * step) ** group["alpha"])
-        set_count(state, "mu", 1 / max(1, step - group["t0"]))
+            state["ax"].add_(options["mu"] * (parameter - state["ax"]))

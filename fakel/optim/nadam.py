@@ -8,12 +8,11 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_betas,
     check_learning_rate,
     check_not_negative,
     count_tensor,
-    set_count,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -46,6 +45,8 @@ class NAdam(Optimizer):
         capturable: refused at the first step, as PyTorch does on a CPU
         differentiable: records the step for autograd
     """
+
+    counted = ("step", "mu_product")
 
     def __init__(
         self,
@@ -88,23 +89,39 @@ class NAdam(Optimizer):
             "exp_avg_sq": ops.zeros_like(parameter, requires_grad=False),
         }
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        step = advance(state)
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        step = counts["step"]
         lr = to_scalar(group["lr"])
         beta1, beta2 = group["betas"]
-        if group["weight_decay"] != 0:
-            if group["decoupled_weight_decay"]:
-                parameter.mul_(1 - lr * group["weight_decay"])
-            else:
-                gradient = gradient + group["weight_decay"] * parameter
+        weight_decay, kept = none_if_zero(group["weight_decay"]), None
+        if weight_decay is not None and group["decoupled_weight_decay"]:
+            weight_decay, kept = None, 1 - lr * weight_decay
         momentum = beta1 * (1.0 - 0.5 * 0.96 ** (step * group["momentum_decay"]))
         next_momentum = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * group["momentum_decay"]))
-        product = state["mu_product"].item() * momentum
-        set_count(state, "mu_product", product)
-        average = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].mul_(beta2).add_((1 - beta2) * gradient * gradient)
-        denominator = (square / (1 - beta2**step)).sqrt() + group["eps"]
-        parameter.sub_(lr * (1.0 - momentum) / (1.0 - product) * gradient / denominator)
-        parameter.sub_(lr * next_momentum / (1.0 - product * next_momentum) * average / denominator)
+        product = counts["mu_product"] = counts["mu_product"] * momentum
+        return {
+            "kept": kept,
+            "weight_decay": weight_decay,
+            "share1": 1 - beta1,
+            "beta2": beta2,
+            "share2": 1 - beta2,
+            "correction": 1 - beta2**step,
+            "eps": group["eps"],
+            "gradient_step": lr * (1.0 - momentum) / (1.0 - product),
+            "average_step": lr * next_momentum / (1.0 - product * next_momentum),
+        }
+
+    @staticmethod
+    def update(
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        if options["kept"] is not None:
+            parameter.mul_(options["kept"])
+        if options["weight_decay"] is not None:
+            gradient = gradient + options["weight_decay"] * parameter
+        average = state["exp_avg"].lerp_(gradient, options["share1"])
+        square = state["exp_avg_sq"].mul_(options["beta2"])
+        square.add_(options["share2"] * gradient * gradient)
+        denominator = (square / options["correction"]).sqrt() + options["eps"]
+        parameter.sub_(options["gradient_step"] * gradient / denominator)
+        parameter.sub_(options["average_step"] * average / denominator)

@@ -1,13 +1,14 @@
 """What every optimizer shares: parameter groups, the step, hooks and checkpoints.
 
-A concrete optimizer adds two methods. ``create_state`` makes the state of one parameter before its
-first update, ``update`` changes one parameter and its state in place. Everything else lives here
-once: groups and their options, ``maximize``, complex parameters, differentiable steps, hooks,
-``state_dict``.
+A concrete optimizer adds three methods. ``create_state`` makes the state of one parameter before
+its first update, ``options`` computes the numbers of one step, ``update`` changes one parameter and
+its state in place. Everything else lives here and in ``_update.py`` once: groups and their options,
+``maximize``, complex parameters, differentiable steps, hooks, ``state_dict``.
 
 Updates are written with tensor operators, so a step is recorded like any other work and computed
 by one flush at its end. Learning rates and bias corrections are Python numbers among the operands:
-the recorded program takes them at run time and does not change with them.
+the recorded program takes them at run time and does not change with them. The updates of all
+parameters of a group are one call, which is recalled.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from fakel import graph, ops
-from fakel.autograd import enable_grad, set_grad_enabled
+from fakel.autograd import enable_grad
+from fakel.autograd.modes import state as modes
 from fakel.optim._hooks import HookTable
+from fakel.optim._update import update_group
 from fakel.recall import world
 from fakel.recall.episode import action
 from fakel.tensor import Tensor, dtypes, get_default_dtype
@@ -60,8 +63,6 @@ _OPTIONS_ADDED_LATER: dict[str, Any] = {
     "nesterov": False,
 }
 
-_CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
-
 _step_pre_hooks = HookTable()
 _step_post_hooks = HookTable()
 
@@ -87,27 +88,15 @@ def to_scalar(value: float | Tensor) -> float | Tensor:
     return value
 
 
+def none_if_zero(value: float | Tensor) -> float | Tensor | None:
+    """A hyperparameter, or None where it is zero and its term is left out."""
+    return None if value == 0 else value
+
+
 def count_tensor(value: float, fused: bool | None = None) -> Tensor:
     """A 0-dimensional tensor for a number that PyTorch keeps in a tensor, such as ``step``."""
     double = get_default_dtype() == dtypes.float64 and not fused
     return ops.tensor(value, dtype=dtypes.float64 if double else dtypes.float32)
-
-
-def set_count(state: dict[str, Any], name: str, value: float) -> None:
-    """Stores ``value`` in ``state[name]`` in the dtype that the tensor there has.
-
-    The tensor is replaced instead of written to: a number known in Python needs no work in the
-        recorded
-    program, and reading it back at the next step waits for nothing.
-    """
-    state[name] = ops.tensor(value, dtype=state[name].dtype)
-
-
-def advance(state: dict[str, Any]) -> float:
-    """Counts one more update in ``state["step"]`` and returns the count as a Python number."""
-    step = state["step"].item() + 1
-    set_count(state, "step", step)
-    return step
 
 
 def check_learning_rate(lr: float | Tensor) -> None:
@@ -148,8 +137,12 @@ def _use_grad_for_differentiable(step: Callable) -> Callable:
 
     @functools.wraps(step)
     def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        with set_grad_enabled(bool(self.defaults.get("differentiable"))):
+        before = modes.enabled
+        modes.enabled = bool(self.defaults.get("differentiable"))
+        try:
             return step(self, *args, **kwargs)
+        finally:
+            modes.enabled = before
 
     return run
 
@@ -162,9 +155,12 @@ class Optimizer:
             groups
         defaults: options, with the values for groups that do not give their own
 
-    A subclass implements ``create_state`` and ``update``, or overrides ``step`` as a whole.
+    A subclass implements ``create_state``, ``options`` and ``update``, or overrides ``step`` as a
+    whole.
     """
 
+    # Entries of the state that are numbers in 0-dimensional tensors; "step" counts the updates.
+    counted: tuple[str, ...] = ()
     # Updates see complex numbers as pairs of real ones unless the formula is the same for both.
     complex_as_real = True
 
@@ -198,10 +194,24 @@ class Optimizer:
         """The state of ``parameter`` before its first update: tensors by name, maybe none."""
         return {}
 
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        """What ``update`` takes: floats are operands, everything else decides what is recorded.
+
+        Args:
+            group: the options of the parameter group
+            counts: the parameter's ``counted`` numbers, with this update among the steps; other
+                numbers are brought up to date here
+        """
+        return group
+
     def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
     ) -> None:
-        """Updates ``parameter`` and ``state`` in place, with the options in ``group``."""
+        """Updates ``parameter`` and ``state`` in place, with what ``options`` returned.
+
+        Where it is a static method, what it does depends on its arguments alone, and the updates
+        of many parameters are recorded as one call. Floats have to go to operators as they are.
+        """
         raise NotImplementedError
 
     # The step
@@ -220,64 +230,23 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update_parameter(parameter, group)
+            update_group(self, group)
         return loss
-
-    def _update_parameter(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        if group.get("capturable"):
-            raise AssertionError(
-                "If capturable=True, params and state_steps must be on supported devices: "
-                f"{_CAPTURABLE_DEVICES}."
-            )
-        gradient = -parameter.grad if group.get("maximize") else parameter.grad
-        state = self.state.get(parameter) or self.create_state(parameter, group)
-        if group.get("differentiable"):
-            # Backward through this step needs the tensors it saved: the next step writes to copies.
-            state = {
-                name: value.clone() if isinstance(value, Tensor) else value
-                for name, value in state.items()
-            }
-        if self.complex_as_real and parameter.is_complex():
-            self._update_as_real(parameter, gradient, state, group)
-        else:
-            self.update(parameter, gradient, state, group)
-        if state:
-            self.state[parameter] = state
-
-    def _update_as_real(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        def is_complex(value: Any) -> bool:
-            return isinstance(value, Tensor) and value.is_complex()
-
-        pairs = {
-            name: ops.view_as_real(value) if is_complex(value) else value
-            for name, value in state.items()
-        }
-        numbers = ops.view_as_real(parameter)
-        self.update(numbers, ops.view_as_real(gradient), pairs, group)
-        parameter.copy_(ops.view_as_complex(numbers))
-        for name, value in pairs.items():
-            if is_complex(state.get(name)):
-                state[name].copy_(ops.view_as_complex(value))
-            else:
-                state[name] = value
 
     @action
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Resets all gradients: to None, or to zeros where ``set_to_none`` is False."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is None:
+                gradient = parameter._grad
+                if gradient is None:
                     continue
                 if set_to_none:
-                    parameter.grad = None
-                elif parameter.grad.grad_fn is not None:
-                    parameter.grad.detach_().zero_()
+                    parameter._grad = None
+                elif gradient.grad_fn is not None:
+                    gradient.detach_().zero_()
                 else:
-                    parameter.grad.requires_grad_(False).zero_()
+                    gradient.requires_grad_(False).zero_()
 
     # Parameter groups
 
@@ -507,24 +476,33 @@ def _with_hooks(step: Callable) -> Callable:
     def run(*args: Any, **kwargs: Any) -> Any:
         # Hooks get the optimizer among the arguments too, as in PyTorch.
         self: Optimizer = args[0]
-        for hook in chain(_step_pre_hooks.values(), self._optimizer_step_pre_hooks.values()):
-            result = hook(self, args, kwargs)
-            if result is None:
-                continue
-            if not (isinstance(result, tuple) and len(result) == 2):
-                raise RuntimeError(
-                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got "
-                    f"{result}."
-                )
-            args, kwargs = result
+        if _step_pre_hooks or self._optimizer_step_pre_hooks:
+            args, kwargs = _run_pre_hooks(self, step, args, kwargs)
         outcome = step(*args, **kwargs)
-        for hook in chain(self._optimizer_step_post_hooks.values(), _step_post_hooks.values()):
-            hook(self, args, kwargs)
+        if self._optimizer_step_post_hooks or _step_post_hooks:
+            for hook in chain(self._optimizer_step_post_hooks.values(), _step_post_hooks.values()):
+                hook(self, args, kwargs)
         graph.flush()
         return outcome
 
     run.hooked = True  # type: ignore[attr-defined]
     return action(run)
+
+
+def _run_pre_hooks(
+    optimizer: Optimizer, step: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a step after the hooks before it."""
+    for hook in chain(_step_pre_hooks.values(), optimizer._optimizer_step_pre_hooks.values()):
+        result = hook(optimizer, args, kwargs)
+        if result is None:
+            continue
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise RuntimeError(
+                f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}."
+            )
+        args, kwargs = result
+    return args, kwargs
 
 
 def _fit_to_parameter(

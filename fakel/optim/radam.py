@@ -8,11 +8,11 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_betas,
     check_learning_rate,
     check_not_negative,
     count_tensor,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -47,6 +47,8 @@ class RAdam(Optimizer):
         capturable: refused at the first step, as PyTorch does on a CPU
         differentiable: records the step for autograd
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -86,27 +88,44 @@ class RAdam(Optimizer):
             "exp_avg_sq": ops.zeros_like(parameter, requires_grad=False),
         }
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        step = advance(state)
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        step = counts["step"]
         lr = to_scalar(group["lr"])
         beta1, beta2 = group["betas"]
-        if group["weight_decay"] != 0:
-            if group["decoupled_weight_decay"]:
-                parameter.mul_(1 - lr * group["weight_decay"])
-            else:
-                gradient = gradient + group["weight_decay"] * parameter
-        average = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].mul_(beta2).add_((1 - beta2) * gradient * gradient)
-        direction = lr / (1 - beta1**step) * average
+        weight_decay, kept = none_if_zero(group["weight_decay"]), None
+        if weight_decay is not None and group["decoupled_weight_decay"]:
+            weight_decay, kept = None, 1 - lr * weight_decay
         correction = 1 - beta2**step
         limit = 2 / (1 - beta2) - 1
         length = limit - 2 * step * beta2**step / correction
+        factor = None
         if length > 5.0:
             rectification = (length - 4) * (length - 2) * limit
             rectification /= (limit - 4) * (limit - 2) * length
-            direction = (
-                (rectification * correction) ** 0.5 * direction / (square.sqrt() + group["eps"])
-            )
+            factor = (rectification * correction) ** 0.5
+        return {
+            "kept": kept,
+            "weight_decay": weight_decay,
+            "share1": 1 - beta1,
+            "beta2": beta2,
+            "share2": 1 - beta2,
+            "step_size": lr / (1 - beta1**step),
+            "factor": factor,
+            "eps": None if factor is None else group["eps"],
+        }
+
+    @staticmethod
+    def update(
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        if options["kept"] is not None:
+            parameter.mul_(options["kept"])
+        if options["weight_decay"] is not None:
+            gradient = gradient + options["weight_decay"] * parameter
+        average = state["exp_avg"].lerp_(gradient, options["share1"])
+        square = state["exp_avg_sq"].mul_(options["beta2"])
+        square.add_(options["share2"] * gradient * gradient)
+        direction = options["step_size"] * average
+        if options["factor"] is not None:
+            direction = options["factor"] * direction / (square.sqrt() + options["eps"])
         parameter.sub_(direction)

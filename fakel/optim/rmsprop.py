@@ -8,10 +8,10 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_learning_rate,
     check_not_negative,
     count_tensor,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -42,6 +42,8 @@ class RMSprop(Optimizer):
         maximize: ascends instead of descending
         differentiable: records the step for autograd
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -84,18 +86,30 @@ class RMSprop(Optimizer):
             state["grad_avg"] = ops.zeros_like(parameter, requires_grad=False)
         return state
 
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        alpha, centered = group["alpha"], bool(group["centered"])
+        return {
+            "weight_decay": none_if_zero(group["weight_decay"]),
+            "alpha": alpha,
+            "share": 1 - alpha,
+            "centered": centered,
+            "eps": group["eps"],
+            "momentum": group["momentum"] if group["momentum"] > 0 else None,
+            "lr": to_scalar(group["lr"]),
+        }
+
+    @staticmethod
     def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
     ) -> None:
-        advance(state)
-        alpha = group["alpha"]
-        if group["weight_decay"] != 0:
-            gradient = gradient + group["weight_decay"] * parameter
-        square = state["square_avg"].mul_(alpha).add_((1 - alpha) * gradient * gradient)
-        if group["centered"]:
-            average = state["grad_avg"].lerp_(gradient, 1 - alpha)
+        if options["weight_decay"] is not None:
+            gradient = gradient + options["weight_decay"] * parameter
+        square = state["square_avg"].mul_(options["alpha"])
+        square.add_(options["share"] * gradient * gradient)
+        if options["centered"]:
+            average = state["grad_avg"].lerp_(gradient, options["share"])
             square = square - average * average
-        direction = gradient / (square.sqrt() + group["eps"])
-        if group["momentum"] > 0:
-            direction = state["momentum_buffer"].mul_(group["momentum"]).add_(direction)
-        parameter.sub_(to_scalar(group["lr"]) * direction)
+        direction = gradient / (square.sqrt() + options["eps"])
+        if options["momentum"] is not None:
+            direction = state["momentum_buffer"].mul_(options["momentum"]).add_(direction)
+        parameter.sub_(options["lr"] * direction)

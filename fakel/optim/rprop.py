@@ -8,7 +8,6 @@ from fakel import ops
 from fakel.optim.optimizer import (
     Optimizer,
     ParamsT,
-    advance,
     check_learning_rate,
     count_tensor,
 )
@@ -35,6 +34,8 @@ class Rprop(Optimizer):
         maximize: ascends instead of descending
         differentiable: records the step for autograd
     """
+
+    counted = ("step",)
 
     def __init__(
         self,
@@ -72,15 +73,20 @@ class Rprop(Optimizer):
             "step_size": ops.full_like(parameter, first, requires_grad=False),
         }
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        advance(state)
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
         shrink, grow = group["etas"]
+        smallest, largest = group["step_sizes"]
+        return {"shrink": shrink, "grow": grow, "smallest": smallest, "largest": largest}
+
+    @staticmethod
+    def update(
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
         agreement = gradient * state["prev"]
         factor = ops.ones_like(agreement, requires_grad=False)
-        factor = ops.where(agreement > 0, grow, ops.where(agreement < 0, shrink, factor))
-        step_size = (state["step_size"] * factor).clamp(*group["step_sizes"])
+        factor = ops.where(agreement < 0, options["shrink"], factor)
+        factor = ops.where(agreement > 0, options["grow"], factor)
+        step_size = (state["step_size"] * factor).clamp(options["smallest"], options["largest"])
         gradient = ops.where(agreement < 0, ops.zeros_like(gradient), gradient)
         parameter.sub_(gradient.sign() * step_size)
         state["step_size"].copy_(step_size)

@@ -9,6 +9,7 @@ from fakel.optim.optimizer import (
     ParamsT,
     check_learning_rate,
     check_not_negative,
+    none_if_zero,
     to_scalar,
 )
 from fakel.tensor import Tensor
@@ -72,19 +73,30 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
+    def options(self, group: dict[str, Any], counts: dict[str, float]) -> dict[str, Any]:
+        momentum, dampening = none_if_zero(group["momentum"]), group["dampening"]
+        return {
+            "weight_decay": none_if_zero(group["weight_decay"]),
+            "momentum": momentum,
+            "share": 1 if momentum is None or dampening == 0 else 1 - dampening,
+            "nesterov": bool(group["nesterov"]),
+            "rate": -to_scalar(group["lr"]),
+        }
+
+    @staticmethod
     def update(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+        parameter: Tensor, gradient: Tensor, state: dict[str, Any], options: dict[str, Any]
     ) -> None:
-        momentum = group["momentum"]
+        momentum, weight_decay = options["momentum"], options["weight_decay"]
         direction = gradient
-        if group["weight_decay"] != 0:
-            direction = gradient.add(parameter, alpha=group["weight_decay"])
-        if momentum != 0:
+        if weight_decay is not None:
+            direction = gradient.add(parameter, alpha=weight_decay)
+        if momentum is not None:
             buffer = state.get("momentum_buffer")
             if buffer is None:
                 buffer = direction.detach().clone()
             else:
-                buffer.mul_(momentum).add_(direction, alpha=1 - group["dampening"])
+                buffer.mul_(momentum).add_(direction, alpha=options["share"])
             state["momentum_buffer"] = buffer
-            direction = direction.add(buffer, alpha=momentum) if group["nesterov"] else buffer
-        parameter.add_(direction, alpha=-to_scalar(group["lr"]))
+            direction = direction.add(buffer, alpha=momentum) if options["nesterov"] else buffer
+        parameter.add_(direction, alpha=options["rate"])

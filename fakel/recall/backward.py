@@ -6,6 +6,7 @@ calls have kept, and gives the leaves their gradients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fakel.autograd.anomaly import anomaly
@@ -20,6 +21,7 @@ from fakel.graph import (
     begin_backward,
     current_run,
     flush_if_much,
+    leaf,
     may_capture,
     recorded_since,
     watching,
@@ -118,8 +120,9 @@ class _Capture:
     def viewed(self, *view: Any) -> None:
         """Views make nothing that lasts."""
 
-    def number(self, *number: Any) -> None:
+    def number(self, number: Any, kind: Any, make: Callable[[Any, Any], Any]) -> Node:
         """Numbers are constants here: they come from the tape."""
+        return leaf(make(number, kind), kind)
 
     def drew(self, *drawn: Any) -> None:
         self.spoil("it draws random numbers")

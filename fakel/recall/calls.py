@@ -18,7 +18,7 @@ from fakel.autograd.tape import saved_tensor_hooks
 from fakel.graph import current_run, may_capture, recorded_since, watching
 from fakel.recall.capture import BY_VALUE, Capture, SpoiltError
 from fakel.recall.expect import Expectation
-from fakel.recall.keys import add_all_to_key
+from fakel.recall.keys import add_all_to_key, is_operand
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor, get_default_dtype
 from fakel.tensor.generator import default_generator
@@ -31,11 +31,15 @@ _SEEN, _PLAIN, _VALUES = "seen once", "never recalled", "the values of its numbe
 _templates: dict[Any, Any] = {}
 
 
-def recalled(function: Callable[..., Any], numbers: bool = False) -> Callable[..., Any]:
+def recalled(
+    function: Callable[..., Any], numbers: bool = False, constants: bool = False
+) -> Callable[..., Any]:
     """The function, recalled where it was captured.
 
     Args:
         numbers: floats among the arguments are operands at run time; their values decide nothing.
+        constants: the numbers go to operators as they are, so that what else is an operand was not
+            made from them.
     """
 
     @functools.wraps(function)
@@ -79,7 +83,11 @@ def recalled(function: Callable[..., Any], numbers: bool = False) -> Callable[..
             if known is None and tensors:
                 _remember(key, _SEEN)
             return function(*args, **kwargs)
-        return _captured(key, function, args, kwargs, tensors, floats or [])
+        if floats and len(floats) == sum(map(is_operand, args)):
+            # what was captured is told apart by identity
+            args = tuple([value * 1.0 if is_operand(value) else value for value in args])
+            floats = list(filter(is_operand, args))
+        return _captured(key, function, args, kwargs, Capture(tensors, floats or [], constants))
 
     return call
 
@@ -127,10 +135,8 @@ def _captured(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    tensors: list[Tensor],
-    floats: list[float],
+    capture: Capture,
 ) -> Any:
-    capture = Capture(tensors, floats)
     before = recorded_since()
     draws = default_generator.draws
     warn: Any = warnings.warn

@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any
 
 from fakel.autograd.tape import Backward, SavedTensor, edge_of
-from fakel.graph import Call, Node
+from fakel.graph import Call, Node, leaf
 from fakel.recall.template import ARGUMENT, MADE, Described, Kept, Recorded, Template
 from fakel.tensor import Storage, Tensor
 
@@ -49,11 +49,15 @@ class Capture:
     Args:
         arguments: the tensors among the call's arguments.
         numbers: the floats among them that may be operands at run time.
+        constants: whether other operands may be constants although there are numbers.
     """
 
-    def __init__(self, arguments: list[Tensor], numbers: list[float]) -> None:
+    def __init__(
+        self, arguments: list[Tensor], numbers: list[float], constants: bool = False
+    ) -> None:
         self.arguments = arguments
         self.numbers = numbers
+        self.allows_constants = constants
         self.reason: str | None = None
         self.nodes = [tensor._storage.node for tensor in arguments]
         self.geometries = [_geometry(tensor) for tensor in arguments]
@@ -61,6 +65,7 @@ class Capture:
         self.backwards: list[Backward] = []
         self.views: dict[int, tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]] = {}
         self.operands: dict[int, tuple[Node, int, Callable[[Any, Any], Any]]] = {}
+        self.leaves: dict[tuple[int, Any], Node] = {}
         self.draws: dict[int, tuple[Node, Callable[[], Any]]] = {}
         self.counted = 0
         self.checked: list[tuple[Tensor, Callable[[Any], None]]] = []
@@ -83,11 +88,16 @@ class Capture:
         """A view was made; ``replay`` makes the same view of another tensor."""
         self.views[id(view)] = view, input, replay
 
-    def number(self, number: Any, node: Node, make: Callable[[Any, Any], Any]) -> None:
-        """A Python number became a leaf."""
+    def number(self, number: Any, kind: Any, make: Callable[[Any, Any], Any]) -> Node:
+        """A leaf for a Python number: the same one for each use of a number at run time."""
         for position, known in enumerate(self.numbers):
             if number is known:
-                self.operands[id(node)] = node, position, make
+                node = self.leaves.get((position, kind))
+                if node is None:
+                    node = self.leaves[position, kind] = leaf(make(number, kind), kind)
+                    self.operands[id(node)] = node, position, make
+                return node
+        return leaf(make(number, kind), kind)
 
     def drew(self, node: Node, draw: Callable[[], Any], count: int) -> None:
         """A leaf holds random numbers, which ``draw`` draws anew, in so many draws."""
@@ -357,7 +367,7 @@ class Capture:
             # a number that shows up in another form might have made any of these
             found = {position for position, _, _ in self.found_numbers}
             self._demand(found == set(range(len(self.numbers))), BY_VALUE)
-            self._demand(not self.constants, BY_VALUE)
+            self._demand(self.allows_constants or not self.constants, BY_VALUE)
         self.sources: list[Node] = [*self.nodes, *groups[0], *groups[1], *groups[2]]
         self.slots = {id(n): i for i, n in reversed(list(enumerate(self.sources)))}
 

@@ -1,0 +1,236 @@
+"""One step of a group's parameters: those that are updated alike are updated by one recalled call.
+
+Parameters are updated alike when their states have the same names and their counts, such as the
+number of updates so far, are the same. Their tensors go into one call, together with the numbers
+of the step, which the recorded program takes at run time.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fakel import ops
+from fakel.ops.declare import scalar
+from fakel.recall.calls import recalled
+from fakel.tensor import Tensor
+
+if TYPE_CHECKING:
+    from fakel.optim.optimizer import Optimizer
+
+_CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
+
+
+class _Alike:
+    """Parameters that are updated alike: each one's tensors in a row, and its state."""
+
+    __slots__ = ("counts", "names", "parameters", "states", "tensors")
+
+    def __init__(self, names: tuple[str, ...], counts: dict[str, float]) -> None:
+        """Nothing yet.
+
+        Args:
+            names: of what the states hold, but for the counts.
+            counts: by name.
+        """
+        self.names = names
+        self.counts = counts
+        self.parameters: list[Tensor] = []
+        self.states: list[dict[str, Any]] = []
+        self.tensors: list[Any] = []
+
+
+def update_group(optimizer: Optimizer, group: dict[str, Any]) -> None:
+    """Updates every parameter of a group that has a gradient."""
+    together = _is_function(type(optimizer)) and not group.get("differentiable")
+    states, counted = optimizer.state, optimizer.counted
+    known: dict[tuple[Any, ...], _Alike] = {}
+    found: dict[tuple[Any, ...], _Alike] = {}
+    for parameter in group["params"]:
+        # asking for the gradient of what is no leaf may warn
+        gradient = parameter._grad if parameter._grad_fn is None else parameter.grad
+        if gradient is None:
+            continue
+        if group.get("capturable"):
+            raise AssertionError(
+                "If capturable=True, params and state_steps must be on supported devices: "
+                f"{_CAPTURABLE_DEVICES}."
+            )
+        state = states.get(parameter) or optimizer.create_state(parameter, group)
+        if not together or not parameter._storage.dtype.is_floating_point:
+            _update_alone(optimizer, parameter, gradient, state, group)
+            continue
+        # parameters that were updated alike before share the nodes of their counts
+        nodes: list[Any] = [*state]
+        for name in counted:
+            if name in state:
+                storage = state[name]._storage
+                nodes.append(storage.node if storage.exposed is None else object())
+        key = tuple(nodes)
+        alike = known.get(key)
+        if alike is None:
+            alike = known[key] = _with_equal_counts(found, state, counted)
+        alike.parameters.append(parameter)
+        alike.states.append(state)
+        alike.tensors += (parameter, gradient)
+        alike.tensors += [state[name] for name in alike.names]
+    for alike in found.values():
+        _update_together(optimizer, alike, group)
+
+
+def _with_equal_counts(
+    found: dict[tuple[Any, ...], _Alike], state: dict[str, Any], counted: tuple[str, ...]
+) -> _Alike:
+    counts = _counts(state, counted)
+    key = (*state, *[state[name].dtype for name in counts], *counts.values())
+    alike = found.get(key)
+    if alike is None:
+        alike = found[key] = _Alike(tuple([name for name in state if name not in counts]), counts)
+    return alike
+
+
+def _update_together(optimizer: Optimizer, alike: _Alike, group: dict[str, Any]) -> None:
+    structure: list[tuple[str, Any]] = []
+    names, numbers = [], []
+    for name, value in _options(optimizer, group, alike.counts).items():
+        if isinstance(value, (float, np.floating)):
+            names.append(name)
+            numbers.append(float(value))
+        elif isinstance(value, Tensor):
+            names.append(name)
+            numbers.append(value)
+        else:
+            structure.append((name, value))
+    _store_counts(alike.states, alike.counts)
+    apply = _function(
+        type(optimizer).update,
+        len(alike.parameters),
+        bool(group.get("maximize")),
+        alike.names,
+        tuple(names),
+        tuple(structure),
+    )
+    for position, name, value in apply(*alike.tensors, *numbers):
+        state = alike.states[position]
+        state[name] = value
+    if alike.states[0]:
+        for parameter, state in zip(alike.parameters, alike.states, strict=True):
+            optimizer.state[parameter] = state
+
+
+@functools.lru_cache(maxsize=1000)
+def _function(
+    update: Callable[..., None],
+    count: int,
+    maximize: bool,
+    state_names: tuple[str, ...],
+    names: tuple[str, ...],
+    structure: tuple[tuple[str, Any], ...],
+) -> Callable[..., list[tuple[int, str, Any]]]:
+    """The update of several parameters: a function of parameter, gradient and state of each, and
+    of the options called ``names``. It returns what is new in the states.
+    """
+    width = 2 + len(state_names)
+
+    def apply(*values: Any) -> list[tuple[int, str, Any]]:
+        options = dict(structure)
+        options.update(zip(names, values[count * width :], strict=True))
+        new = []
+        for position in range(count):
+            start = position * width
+            parameter, gradient, *entries = values[start : start + width]
+            before = dict(zip(state_names, entries, strict=True))
+            state = before.copy()
+            update(parameter, -gradient if maximize else gradient, state, options)
+            new += [
+                (position, name, value)
+                for name, value in state.items()
+                if value is not before.get(name)
+            ]
+        return new
+
+    return recalled(apply, numbers=True, constants=True)
+
+
+def _update_alone(
+    optimizer: Optimizer,
+    parameter: Tensor,
+    gradient: Tensor,
+    state: dict[str, Any],
+    group: dict[str, Any],
+) -> None:
+    if group.get("maximize"):
+        gradient = -gradient
+    counts = _counts(state, optimizer.counted)
+    options = _options(optimizer, group, counts)
+    _store_counts([state], counts)
+    if group.get("differentiable"):
+        # Backward through this step needs the tensors it saved: the next step writes to copies.
+        state = {
+            name: value.clone() if isinstance(value, Tensor) and name not in counts else value  # type: ignore[attr-defined]
+            for name, value in state.items()
+        }
+    if optimizer.complex_as_real and parameter.is_complex():
+        _update_as_real(optimizer, parameter, gradient, state, options)
+    else:
+        optimizer.update(parameter, gradient, state, options)
+    if state:
+        optimizer.state[parameter] = state
+
+
+def _update_as_real(
+    optimizer: Optimizer,
+    parameter: Tensor,
+    gradient: Tensor,
+    state: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    def is_complex(value: Any) -> bool:
+        return isinstance(value, Tensor) and value.is_complex()
+
+    pairs = {
+        name: ops.view_as_real(value) if is_complex(value) else value
+        for name, value in state.items()
+    }
+    numbers = ops.view_as_real(parameter)
+    optimizer.update(numbers, ops.view_as_real(gradient), pairs, options)
+    parameter.copy_(ops.view_as_complex(numbers))  # type: ignore[attr-defined]
+    for name, value in pairs.items():
+        if is_complex(state.get(name)):
+            state[name].copy_(ops.view_as_complex(value))
+        else:
+            state[name] = value
+
+
+def _options(
+    optimizer: Optimizer, group: dict[str, Any], counts: dict[str, float]
+) -> dict[str, Any]:
+    if "step" in counts:
+        counts["step"] += 1
+    return optimizer.options(group, counts)
+
+
+def _counts(state: dict[str, Any], counted: tuple[str, ...]) -> dict[str, float]:
+    return {name: state[name].item() for name in counted if name in state}
+
+
+def _store_counts(states: list[dict[str, Any]], counts: dict[str, float]) -> None:
+    """Writes counts into the tensors of states. A number known in Python needs no work in the
+    recorded program, and reading it back at the next step waits for nothing.
+    """
+    for name, value in counts.items():
+        node = scalar(value, states[0][name].dtype)._storage.node
+        for state in states:
+            storage = state[name]._storage
+            storage.replace(node)
+            storage.version += 1
+
+
+@functools.lru_cache(maxsize=1000)
+def _is_function(kind: type[Optimizer]) -> bool:
+    """Whether what ``update`` records depends on its arguments alone."""
+    return isinstance(inspect.getattr_static(kind, "update"), staticmethod)
