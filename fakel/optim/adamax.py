@@ -96,8 +96,6 @@ class Adamax(Optimizer):
         if options["weight_decay"] is not None:
             gradient = gradient + options["weight_decay"] * parameter
         average = state["exp_avg"].lerp_(gradient, options["share1"])
-        largest = ops.maximum(
-            state["exp_inf"] * options["beta2"], gradient.abs() + options["eps"]
-        )
+        largest = ops.maximum(state["exp_inf"] * options["beta2"], gradient.abs() + options["eps"])
         state["exp_inf"].copy_(largest)
         parameter.sub_(options["step_size"] * average / largest)

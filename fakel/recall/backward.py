@@ -71,7 +71,8 @@ class BackwardTemplate:
         self.exposed = exposed
         self.outside = outside(recipes, exposed)
         self.sources = len(saved) + len(known) + len(constants)
-        self.gradients = gradients
+        # a stamp for each: all that is the same whenever this is applied
+        self.gradients = [(*gradient, object()) for gradient in gradients]
         self.writes = writes
         self.size = size
 
@@ -85,10 +86,11 @@ class BackwardTemplate:
         call = Call(self, slots)
         current_run().lead(call, ())
         add_call(call, self.size)
-        for number, slot, shape, dtype, length in self.gradients:
+        for number, slot, shape, dtype, length, stamp in self.gradients:
             gradient: Tensor = _new(Tensor)
             gradient._shape = shape
             gradient._storage = Storage(slots[slot], dtype, length)
+            gradient._stamp = stamp
             parameters[number]._grad = gradient
         for number, slot in self.writes:
             storage = parameters[number]._grad._storage

@@ -314,7 +314,8 @@ def product_with_epilogue(plan: Any, node: Node, following: Sequence[Node]) -> b
             return False
         operands = []
         for source in each.inputs:
-            assert source is not None
+            if source is None:  # such as a bound that clamp does without
+                return False
             if source is before:
                 operands.append(None)
                 continue
