@@ -26,19 +26,20 @@ _CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
 
 
 class _Alike:
-    """Parameters that are updated alike: each one's tensors in a row, and its state."""
+    """Parameters that are updated alike: each one's tensors in a row, and its state.
 
-    __slots__ = ("counts", "names", "parameters", "states", "tensors")
+    Args:
+        state: the state of the first one.
+        counts: what is counted in it, by name.
+    """
 
-    def __init__(self, names: tuple[str, ...], counts: dict[str, float]) -> None:
-        """Nothing yet.
+    __slots__ = ("counts", "entries", "names", "nodes", "parameters", "states", "tensors")
 
-        Args:
-            names: of what the states hold, but for the counts.
-            counts: by name.
-        """
-        self.names = names
+    def __init__(self, state: dict[str, Any], counts: dict[str, float]) -> None:
         self.counts = counts
+        self.entries = tuple(state)
+        self.names = [name for name in state if name not in counts]
+        self.nodes: list[Any] = []
         self.parameters: list[Tensor] = []
         self.states: list[dict[str, Any]] = []
         self.tensors: list[Any] = []
@@ -47,62 +48,69 @@ class _Alike:
 def update_group(optimizer: Optimizer, group: dict[str, Any]) -> None:
     """Updates every parameter of a group that has a gradient."""
     together = _is_function(type(optimizer)) and not group.get("differentiable")
-    states, counted = optimizer.state, optimizer.counted
-    known: dict[tuple[Any, ...], _Alike] = {}
+    capturable = group.get("capturable")
+    states = optimizer.state
     found: dict[tuple[Any, ...], _Alike] = {}
+    alike = None
     for parameter in group["params"]:
         # asking for the gradient of what is no leaf may warn
         gradient = parameter._grad if parameter._grad_fn is None else parameter.grad
         if gradient is None:
             continue
-        if group.get("capturable"):
+        if capturable:
             raise AssertionError(
                 "If capturable=True, params and state_steps must be on supported devices: "
                 f"{_CAPTURABLE_DEVICES}."
             )
-        state = states.get(parameter) or optimizer.create_state(parameter, group)
+        state = states.get(parameter)
+        if not state:
+            state = optimizer.create_state(parameter, group)
+            if state:
+                states[parameter] = state
         if not together or not parameter._storage.dtype.is_floating_point:
             _update_alone(optimizer, parameter, gradient, state, group)
             continue
-        # parameters that were updated alike before share the nodes of their counts
-        nodes: list[Any] = [*state]
-        for name in counted:
-            if name in state:
-                storage = state[name]._storage
-                nodes.append(storage.node if storage.exposed is None else object())
-        key = tuple(nodes)
-        alike = known.get(key)
-        if alike is None:
-            alike = known[key] = _with_equal_counts(found, state, counted)
+        # those that were updated alike before share the nodes of their counts
+        if (
+            alike is None
+            or tuple(state) != alike.entries
+            or [state[name]._storage.node for name in alike.counts] != alike.nodes
+        ):
+            alike = _find(found, state, optimizer.counted)
         alike.parameters.append(parameter)
         alike.states.append(state)
-        alike.tensors += (parameter, gradient)
-        alike.tensors += [state[name] for name in alike.names]
+        tensors = alike.tensors
+        tensors.append(parameter)
+        tensors.append(gradient)
+        for name in alike.names:
+            tensors.append(state[name])
     for alike in found.values():
         _update_together(optimizer, alike, group)
 
 
-def _with_equal_counts(
+def _find(
     found: dict[tuple[Any, ...], _Alike], state: dict[str, Any], counted: tuple[str, ...]
 ) -> _Alike:
+    """Those that a parameter with this state is updated with: the counts have equal values."""
     counts = _counts(state, counted)
     key = (*state, *[state[name].dtype for name in counts], *counts.values())
     alike = found.get(key)
     if alike is None:
-        alike = found[key] = _Alike(tuple([name for name in state if name not in counts]), counts)
+        alike = found[key] = _Alike(state, counts)
+    alike.nodes = [state[name]._storage.node for name in counts]
     return alike
 
 
 def _update_together(optimizer: Optimizer, alike: _Alike, group: dict[str, Any]) -> None:
     structure: list[tuple[str, Any]] = []
-    names, numbers = [], []
+    names, operands = [], []
     for name, value in _options(optimizer, group, alike.counts).items():
-        if isinstance(value, (float, np.floating)):
+        if type(value) is float or isinstance(value, Tensor):
             names.append(name)
-            numbers.append(float(value))
-        elif isinstance(value, Tensor):
+            operands.append(value)
+        elif isinstance(value, (float, np.floating)):
             names.append(name)
-            numbers.append(value)
+            operands.append(float(value))
         else:
             structure.append((name, value))
     _store_counts(alike.states, alike.counts)
@@ -110,16 +118,14 @@ def _update_together(optimizer: Optimizer, alike: _Alike, group: dict[str, Any])
         type(optimizer).update,
         len(alike.parameters),
         bool(group.get("maximize")),
-        alike.names,
+        tuple(alike.names),
         tuple(names),
         tuple(structure),
     )
-    for position, name, value in apply(*alike.tensors, *numbers):
+    for position, name, value in apply(*alike.tensors, *operands):
         state = alike.states[position]
         state[name] = value
-    if alike.states[0]:
-        for parameter, state in zip(alike.parameters, alike.states, strict=True):
-            optimizer.state[parameter] = state
+        optimizer.state[alike.parameters[position]] = state
 
 
 @functools.lru_cache(maxsize=1000)
@@ -226,7 +232,10 @@ def _store_counts(states: list[dict[str, Any]], counts: dict[str, float]) -> Non
         node = scalar(value, states[0][name].dtype)._storage.node
         for state in states:
             storage = state[name]._storage
-            storage.replace(node)
+            if storage.exposed is None:
+                storage.node = node
+            else:
+                storage.replace(node)
             storage.version += 1
 
 

@@ -73,12 +73,14 @@ def recalled(
                 return function(*args, **kwargs)
         key = tuple(parts)
         known = _templates.get(key)
-        if known is _VALUES:
+        by_value = known is _VALUES
+        if by_value:
             key = (key, *(floats or ()))
             floats = []
             known = _templates.get(key)
         if type(known) is Template:
-            return _recall(known, function, args, kwargs, tensors, floats or [], numbers)
+            free = numbers and not by_value
+            return _recall(known, function, args, kwargs, tensors, floats or [], free)
         if known is None or known is _PLAIN or not tensors:
             if known is None and tensors:
                 _remember(key, _SEEN)
@@ -114,7 +116,8 @@ def _recall(
             before.misses += 1
             nodes = [t._storage.node for t in tensors]
             met = [node.number if node.run is run.token else None for node in nodes]
-            first = [next(i for i, n in enumerate(nodes) if n is node) for node in nodes]
+            places = {id(tensor._storage): i for i, tensor in reversed(list(enumerate(tensors)))}
+            first = [places[id(tensor._storage)] for tensor in tensors]
             expected = Expectation(function, args, kwargs, template, numbers, met, first)
             expected.extra = extra
     run.lead(recalling, extra)

@@ -103,7 +103,7 @@ class Expectation:
         return met
 
     def _meet(self, run: Run, args: tuple[Any, ...]) -> Met | None:
-        token = run.token
+        token, leaves = run.token, run.leaves
         arguments = []
         for position, stamp, number, shape, again, geometry in self.tensors:
             value = args[position]
@@ -122,13 +122,15 @@ class Expectation:
                 if node.run is not token or node.number != number:
                     return None
             elif again is not None:
-                if node is not arguments[again]._storage.node:
+                if storage is not arguments[again]._storage:
                     return None
             else:
                 # a write through a view may have changed the shape, which no stamp tells
                 if node.run is token or node.value is None or node.shape != shape:
                     return None
-                run.bind(node)
+                leaves.append(node)
+                node.run = token
+                node.number = -len(leaves)
             arguments.append(value)
         for position, constant, parts in self.constants:
             value = args[position]

@@ -92,6 +92,7 @@ def _add_tensor(value: Tensor, parts: list[Any], tensors: list[Tensor]) -> bool:
             storage.length,
             same,
             same >= 0 and tensors[same] is value,
+            same >= 0 and tensors[same]._storage is storage,
             2 if value._grad_fn is not None else value._requires_grad,
             base is not None,
             value._counts_writes,

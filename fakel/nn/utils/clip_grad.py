@@ -1,11 +1,13 @@
 """Limiting the size of gradients."""
 
+import functools
 import types
 import warnings
 
 from fakel import ops
 from fakel.autograd import no_grad
 from fakel.ops.reduction import vector_norm
+from fakel.recall.calls import recalled
 from fakel.tensor import Tensor
 
 __all__ = [
@@ -27,12 +29,13 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
         error_if_nonfinite: raise if the norm is nan or infinite.
         foreach: which of PyTorch's implementations to use; there is only one here.
     """
-    tensors = _as_list(tensors)
-    norm_type = float(norm_type)
+    return _total_norm(_as_list(tensors), float(norm_type), error_if_nonfinite)
+
+
+def _total_norm(tensors, norm_type, error_if_nonfinite):
     if not tensors:
         return ops.tensor(0.0)
-    norms = [vector_norm(tensor, norm_type) for tensor in tensors]
-    total = vector_norm(ops.stack(norms), norm_type)
+    total = _norm_together(norm_type, *tensors)
     if error_if_nonfinite and not bool(ops.isfinite(total)):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from "
@@ -43,14 +46,24 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     return total
 
 
+@recalled
+def _norm_together(norm_type, *tensors):
+    norms = [vector_norm(tensor, norm_type) for tensor in tensors]
+    return vector_norm(ops.stack(norms), norm_type)
+
+
 @no_grad()
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     """Scale gradients by max_norm / total_norm where that is below one, in place."""
-    grads = [each.grad for each in _as_list(parameters) if each.grad is not None]
-    if not grads:
-        return
+    grads = _gradients(_as_list(parameters))
+    if grads:
+        _scale_to_norm(float(max_norm), total_norm, *grads)
+
+
+@functools.partial(recalled, numbers=True, constants=True)
+def _scale_to_norm(max_norm, total_norm, *grads):
     # The product by one where nothing is to be clipped keeps the program the same every step.
-    factor = ops.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
+    factor = ops.clamp(max_norm / (total_norm + 1e-6), max=1.0)
     for grad in grads:
         grad.mul_(factor)
 
@@ -75,9 +88,10 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
         warnings.warn(
             "`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=3
         )
-    grads = [each.grad for each in parameters if each.grad is not None]
-    total_norm = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
-    clip_grads_with_norm_(parameters, max_norm, total_norm, foreach)
+    grads = _gradients(parameters)
+    total_norm = _total_norm(grads, float(norm_type), error_if_nonfinite)
+    if grads:
+        _scale_to_norm(float(max_norm), total_norm, *grads)
     return total_norm
 
 
@@ -95,10 +109,20 @@ def clip_grad_norm(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False
 @no_grad()
 def clip_grad_value_(parameters, clip_value, foreach=None):
     """Clip every element of the gradients to [-clip_value, clip_value], in place."""
-    clip_value = float(clip_value)
-    for parameter in _as_list(parameters):
-        if parameter.grad is not None:
-            parameter.grad.clamp_(min=-clip_value, max=clip_value)
+    grads = _gradients(_as_list(parameters))
+    if grads:
+        _clamp_together(-float(clip_value), float(clip_value), *grads)
+
+
+@functools.partial(recalled, numbers=True, constants=True)
+def _clamp_together(smallest, largest, *grads):
+    for grad in grads:
+        grad.clamp_(min=smallest, max=largest)
+
+
+def _gradients(parameters):
+    grads = [each.grad for each in parameters]
+    return [grad for grad in grads if grad is not None]
 
 
 def _as_list(tensors):
