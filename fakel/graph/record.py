@@ -140,8 +140,7 @@ def add_call(call: Call, size: int) -> None:
 def flush_if_much() -> None:
     """Flushes when so much is recorded that it would not stay bounded."""
     if len(_recorder.pending) > PENDING_NODES or _recorder.bytes > PENDING_BYTES:
-        if watching.capture is None:  # whoever captures a call records no more than that
-            flush()
+        flush()
 
 
 def may_capture() -> bool:

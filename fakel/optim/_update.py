@@ -74,7 +74,7 @@ def update_group(optimizer: Optimizer, group: dict[str, Any]) -> None:
         if (
             alike is None
             or tuple(state) != alike.entries
-            or [state[name]._storage.node for name in alike.counts] != alike.nodes
+            or (alike.nodes and [state[n]._storage.node for n in alike.counts] != alike.nodes)
         ):
             alike = _find(found, state, optimizer.counted)
         alike.parameters.append(parameter)
@@ -92,12 +92,13 @@ def _find(
     found: dict[tuple[Any, ...], _Alike], state: dict[str, Any], counted: tuple[str, ...]
 ) -> _Alike:
     """Those that a parameter with this state is updated with: the counts have equal values."""
-    counts = _counts(state, counted)
-    key = (*state, *[state[name].dtype for name in counts], *counts.values())
+    counts = _counts(state, counted) if counted else {}
+    key = (*state, *counts.values(), *[state[name].dtype for name in counts])
     alike = found.get(key)
     if alike is None:
         alike = found[key] = _Alike(state, counts)
-    alike.nodes = [state[name]._storage.node for name in counts]
+    if counts:
+        alike.nodes = [state[name]._storage.node for name in counts]
     return alike
 
 

@@ -17,6 +17,7 @@ from fakel.nn import Module
 from fakel.nn.modules.batchnorm import _BatchNorm
 from fakel.optim.lr_scheduler.base import LRScheduler, one_per_group
 from fakel.optim.optimizer import Optimizer
+from fakel.recall.calls import recalled
 from fakel.tensor import Tensor, dtypes
 
 __all__ = [
@@ -58,7 +59,7 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
 
 def get_swa_multi_avg_fn() -> Callable[..., None]:
     """A function for ``multi_avg_fn``: ``get_swa_avg_fn`` in place on lists of tensors."""
-    return _on_lists(get_swa_avg_fn())
+    return _take_mean
 
 
 def _check_decay(decay: float) -> None:
@@ -69,12 +70,20 @@ def _check_decay(decay: float) -> None:
 
 
 def _on_lists(update: Callable[..., Tensor]) -> Callable[..., None]:
-    @no_grad()
-    def update_all(averages: list[Tensor], currents: list[Tensor], num_averaged: Any) -> None:
-        for average, current in zip(averages, currents, strict=True):
+    @recalled
+    def update_pairs(num_averaged: Any, *pairs: Tensor) -> None:
+        for average, current in zip(pairs[::2], pairs[1::2], strict=True):
             average.copy_(update(average, current, num_averaged))
 
+    @no_grad()
+    def update_all(averages: list[Tensor], currents: list[Tensor], num_averaged: Any) -> None:
+        update_pairs(num_averaged, *chain.from_iterable(zip(averages, currents, strict=True)))
+
     return update_all
+
+
+_take_mean = _on_lists(get_swa_avg_fn())
+_take_copy = _on_lists(lambda average, current, num_averaged: current)
 
 
 class AveragedModel(Module):
@@ -114,21 +123,21 @@ class AveragedModel(Module):
 
     def update_parameters(self, model: Module) -> None:
         """Takes the present parameters of ``model`` into the average."""
-        averages = [tensor.detach() for tensor in self._averaged(self.module)]
-        currents = [tensor.detach() for tensor in self._averaged(model)]
-        count = self.n_averaged.item()
-        if count == 0:
-            for average, current in zip(averages, currents, strict=True):
-                average.copy_(current)
-        elif self.avg_fn is not None:
-            for average, current in zip(averages, currents, strict=True):
-                average.copy_(self.avg_fn(average, current, self.n_averaged))
+        averages, currents = list(self._averaged(self.module)), list(self._averaged(model))
+        if self.n_averaged.item() == 0:
+            _take_copy(averages, currents, None)
+        elif self.avg_fn is None and self.multi_avg_fn is None:
+            _take_mean(averages, currents, self.n_averaged)
         else:
-            update = self.multi_avg_fn or get_swa_multi_avg_fn()
-            update(averages, currents, self.n_averaged)
+            averages = [average.detach() for average in averages]
+            currents = [current.detach() for current in currents]
+            if self.multi_avg_fn is not None:
+                self.multi_avg_fn(averages, currents, self.n_averaged)
+            else:
+                for average, current in zip(averages, currents, strict=True):
+                    average.copy_(self.avg_fn(average, current, self.n_averaged))  # type: ignore[misc]
         if not self.use_buffers:
-            for buffer, current in zip(self.module.buffers(), model.buffers(), strict=True):
-                buffer.detach().copy_(current.detach())
+            _take_copy(list(self.module.buffers()), list(model.buffers()), None)
         self.n_averaged += 1
 
     def _averaged(self, model: Module) -> Iterable[Tensor]:

@@ -18,7 +18,7 @@ from fakel.autograd.tape import saved_tensor_hooks
 from fakel.graph import current_run, may_capture, recorded_since, watching
 from fakel.recall.capture import BY_VALUE, Capture, SpoiltError
 from fakel.recall.expect import Expectation
-from fakel.recall.keys import add_all_to_key, is_operand
+from fakel.recall.keys import Tensors, add_all_to_key, is_operand
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor, get_default_dtype
 from fakel.tensor.generator import default_generator
@@ -62,7 +62,7 @@ def recalled(
                                 run.bind(leaf)
                     run.state = expected.following
                     return template.finish(recalling, edges, arguments)
-        tensors: list[Tensor] = []
+        tensors = Tensors()
         floats = [] if numbers else None
         parts: list[Any] = [function, modes.enabled, modes.inference, get_default_dtype()]
         if not add_all_to_key(args, parts, tensors, floats):

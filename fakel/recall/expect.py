@@ -14,7 +14,7 @@ from typing import Any
 
 from fakel.autograd.modes import state as modes
 from fakel.graph import Run
-from fakel.recall.keys import add_to_key, is_operand
+from fakel.recall.keys import Tensors, add_to_key, is_operand
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor, get_default_dtype
 
@@ -148,14 +148,14 @@ class Expectation:
 
 def _geometry(tensor: Tensor) -> Any:
     parts: list[Any] = []
-    add_to_key(tensor, parts, [], None)
+    add_to_key(tensor, parts, Tensors(), None)
     return parts
 
 
 def _parts(value: Any) -> list[Any] | None:
     """What tells a constant apart; None for what has no place in an expectation."""
     parts: list[Any] = []
-    tensors: list[Tensor] = []
+    tensors = Tensors()
     if not add_to_key(value, parts, tensors, None) or tensors:
         return None
     return parts

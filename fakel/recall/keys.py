@@ -17,13 +17,21 @@ _TOLD_APART = frozenset(
 _SPECIAL = frozenset((0.0, 1.0, -1.0, 2.0))
 
 
+class Tensors(list[Tensor]):
+    """The tensors among a call's arguments; ``first`` has the position of each node's first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[int, int] = {}
+
+
 def is_operand(value: Any) -> bool:
     """Whether this is a number that an operator takes as an operand at run time."""
     return type(value) is float and value not in _SPECIAL and value == value
 
 
 def add_all_to_key(
-    values: Iterable[Any], parts: list[Any], tensors: list[Tensor], floats: list[float] | None
+    values: Iterable[Any], parts: list[Any], tensors: Tensors, floats: list[float] | None
 ) -> bool:
     """`add_to_key` for each of the values."""
     for value in values:
@@ -32,9 +40,7 @@ def add_all_to_key(
     return True
 
 
-def add_to_key(
-    value: Any, parts: list[Any], tensors: list[Tensor], floats: list[float] | None
-) -> bool:
+def add_to_key(value: Any, parts: list[Any], tensors: Tensors, floats: list[float] | None) -> bool:
     """Adds what an argument contributes to the key. False for what cannot be told apart.
 
     Args:
@@ -68,7 +74,7 @@ def add_to_key(
     return False
 
 
-def _add_tensor(value: Tensor, parts: list[Any], tensors: list[Tensor]) -> bool:
+def _add_tensor(value: Tensor, parts: list[Any], tensors: Tensors) -> bool:
     storage = value._storage
     base = value._base
     if storage.exposed is not None and storage.shared:
@@ -76,11 +82,9 @@ def _add_tensor(value: Tensor, parts: list[Any], tensors: list[Tensor]) -> bool:
     if base is not None and base._generation != value._generation:
         return False
     node = storage.node
-    same = -1
-    for position, other in enumerate(tensors):
-        if other._storage.node is node:
-            same = position
-            break
+    count = len(tensors)
+    same = tensors.first.setdefault(id(node), count)
+    other = value if same == count else tensors[same]
     parts.append(
         (
             type(value),
@@ -91,8 +95,8 @@ def _add_tensor(value: Tensor, parts: list[Any], tensors: list[Tensor]) -> bool:
             node.shape,
             storage.length,
             same,
-            same >= 0 and tensors[same] is value,
-            same >= 0 and tensors[same]._storage is storage,
+            other is value,
+            other._storage is storage,
             2 if value._grad_fn is not None else value._requires_grad,
             base is not None,
             value._counts_writes,

@@ -141,9 +141,11 @@ class Template:
                 self.checked[number] = node
         slots: list[Any] = [tensor._storage.node for tensor in arguments]
         if self.others:
-            slots += [leaf(make(numbers[i], kind), kind) for i, make, kind in self.numbers]
+            for position, make, kind in self.numbers:
+                slots.append(leaf(make(numbers[position], kind), kind))
             slots += self.constants
-            slots += [leaf(draw(), kind) for draw, kind in self.drawn]
+            for draw, kind in self.drawn:
+                slots.append(leaf(draw(), kind))
         return Call(self, slots)
 
     def finish(self, call: Call, edges: list[Any], arguments: list[Tensor]) -> Any:

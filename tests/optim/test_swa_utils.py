@@ -33,13 +33,13 @@ def test_averaged_model(name):
         swa = library.optim.swa_utils
         model = model_of(library)
         average = swa.AveragedModel(model, **AVERAGES[name](swa))
-        for step in range(4):
+        for step in range(7):
             with library.no_grad():
                 for parameter in model.parameters():
                     parameter.mul_(1.5).sub_(step)
             model(library.ones(4, 3) * step)
             average.update_parameters(model)
-        assert average.n_averaged.item() == 4
+        assert average.n_averaged.item() == 7
         output = average.eval()(library.ones(2, 3))
         values.append(
             [output.tolist()] + [entry.tolist() for entry in average.state_dict().values()]
