@@ -224,8 +224,8 @@ def _swapped(partners: np.ndarray) -> np.ndarray:
     count = len(partners)
     if count <= _FEW_PLACES:
         numbers = list(range(count))
-        for place, partner in enumerate(partners.tolist()):
-            numbers[place], numbers[partner] = numbers[partner], numbers[place]
+        for here, there in enumerate(partners.tolist()):
+            numbers[here], numbers[there] = numbers[there], numbers[here]
         return np.array(numbers, np.int64)
     places = np.arange(count, dtype=np.int64)
     taken = places.copy()
