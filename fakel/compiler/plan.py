@@ -285,7 +285,7 @@ class Plan:
         strided = {
             id(source): access
             for source in value.sources
-            if isinstance(access := self.accesses[id(source)], Access)
+            if isinstance(access := self.accesses.get(id(source)), Access)
             and access.strides != contiguous_strides(access.shape)
         }
         before = len(self.steps)
@@ -321,7 +321,8 @@ class Plan:
         whole = self.buffers[base.buffer].count == base.count
         target = self._new(kind, value.shape, value.dtype)
         self.accesses[id(value)] = target
-        if whole and base.strides == contiguous_strides(base.shape):
+        # where nothing is written, no step would bring the contents
+        if part.count and whole and base.strides == contiguous_strides(base.shape):
             self.buffers[target.buffer] = replace(
                 self.buffers[target.buffer], replaces=base.buffer, partly=True
             )

@@ -1,9 +1,10 @@
-"""Memory filled with zeros."""
+"""Memory filled with a number, or with what lies elsewhere."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fakel.compiler.copies import copy_kernel
 from fakel.compiler.loop_ir import INDEX, Builder, Expression, literal
 from fakel.compiler.lowering import Access
 from fakel.compiler.nests import merged
@@ -12,18 +13,18 @@ from fakel.compiler.nests import merged
 _PARALLEL_ELEMENTS = 32768
 
 
-def zeros(plan: Any, target: Access) -> None:
-    """Adds the kernel call that writes zeros, with any strides."""
+def filled(plan: Any, target: Access, value: Any = 0) -> None:
+    """Adds the kernel call that writes a number everywhere, with any strides."""
     if not target.count:
         return
     sizes, (steps,), _ = merged(target.shape, [target.strides])
-    build = Builder("zeros")
+    build = Builder("fill")
     out = build.buffer("out", target.scalar)
     parallel = target.count >= _PARALLEL_ELEMENTS
 
     def inner(dim: int, place: Expression) -> None:
         if dim == len(sizes):
-            build.store(out, place, 0)
+            build.store(out, place, value)
         elif parallel and not dim:
             with build.share(sizes[0], grain=64 if len(sizes) == 1 else 1) as index:
                 inner(1, index * steps[0])
@@ -33,3 +34,10 @@ def zeros(plan: Any, target: Access) -> None:
 
     inner(0, literal(0, INDEX))
     plan.call(build.kernel, [target], writes=[target], parallel=parallel)
+
+
+def copied(plan: Any, source: Access, target: Access) -> None:
+    """Adds the kernel call that copies elements; the source broadcasts to the target's shape."""
+    if target.count:
+        kernel, parallel = copy_kernel(source, target)
+        plan.call(kernel, [source, target], writes=[target], parallel=parallel)

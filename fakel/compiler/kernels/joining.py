@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fakel.compiler.copies import copy_kernel
-from fakel.compiler.kernels.filling import zeros
+from fakel.compiler.kernels.filling import copied, filled
 from fakel.compiler.lowering import Access, lowers
 from fakel.graph import Node
 from fakel.tensor.size import contiguous_strides
@@ -41,12 +40,6 @@ def _split(access: Access, shape: Sequence[int]) -> Access | None:
     return replace(access, shape=tuple(shape), strides=tuple(reversed(strides)))
 
 
-def _copy(plan: Any, source: Access, target: Access) -> None:
-    if target.count:
-        kernel, parallel = copy_kernel(source, target)
-        plan.call(kernel, [source, target], [target], parallel, apart=True)
-
-
 def _alike(plan: Any, node: Node) -> list[Access] | None:
     """The inputs, unless there is something to convert, or nothing to do."""
     sources = [plan.read(source) for source in node.inputs if source is not None]
@@ -74,7 +67,7 @@ def _cat(plan: Any, node: Node) -> bool:
                 shape=source.shape,
                 strides=part.strides[:dim] + part.strides[dim + 1 :],
             )
-        _copy(plan, source, part)
+        copied(plan, source, part)
         start += count
     return True
 
@@ -89,8 +82,8 @@ def _embed_slice(plan: Any, node: Node) -> bool:
     if step == 1:
         _between(plan, out, dim, [(start, source.shape[dim])])
     else:
-        zeros(plan, out)
-    _copy(plan, source, _part(out, dim, start, source.shape[dim], step))
+        filled(plan, out)
+    copied(plan, source, _part(out, dim, start, source.shape[dim], step))
     return True
 
 
@@ -111,7 +104,7 @@ def _join_slices(plan: Any, node: Node) -> bool:
     _between(plan, out, dim, places)
     for part, source in zip(parts, sources, strict=True):
         assert part is not None
-        _copy(plan, source, replace(part, buffer=out.buffer, offset=out.offset + part.offset))
+        copied(plan, source, replace(part, buffer=out.buffer, offset=out.offset + part.offset))
     return True
 
 
@@ -119,6 +112,6 @@ def _between(plan: Any, out: Access, dim: int, places: Sequence[tuple[int, int]]
     """Zeros wherever no part comes."""
     end = 0
     for start, count in sorted(places):
-        zeros(plan, _part(out, dim, end, start - end))
+        filled(plan, _part(out, dim, end, start - end))
         end = start + count
-    zeros(plan, _part(out, dim, end, out.shape[dim] - end))
+    filled(plan, _part(out, dim, end, out.shape[dim] - end))

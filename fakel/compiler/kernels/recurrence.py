@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler import target
-from fakel.compiler.copies import copy_kernel
-from fakel.compiler.kernels.filling import zeros
+from fakel.compiler.kernels.filling import copied, filled
 from fakel.compiler.kernels.packing import Packing, packing_kernel
 from fakel.compiler.kernels.tiles import Numbers, Vectors, over_vectors, product, tile_shape
 from fakel.compiler.loop_ir import (
@@ -128,13 +127,12 @@ def rows_of(access: Access, first: int, part: Recurrence) -> Access:
     return replace(access, offset=offset, shape=(part.rows, *access.shape[1:]))
 
 
-def copied(plan: Any, source: Access | None, target: Access) -> None:
-    """Fills the target with the source, which broadcasts to its shape, or with zeros."""
-    if source is not None:
-        kernel, parallel = copy_kernel(source, target)
-        plan.call(kernel, [source, target], writes=[target], parallel=parallel)
-        return
-    zeros(plan, target)
+def begin(plan: Any, state: Access | None, target: Access) -> None:
+    """Fills the target with a state, or with zeros."""
+    if state is None:
+        filled(plan, target)
+    else:
+        copied(plan, state, target)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 from fakel.compiler import math as functions
 from fakel.compiler import target
+from fakel.compiler.kernels.filling import copied
 from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.kernels.recurrence import (
     Recurrence,
     Weight,
     check_sizes,
-    copied,
     over_steps,
     pack_weight,
     parts_of,

@@ -18,8 +18,8 @@ from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.kernels.recurrence import (
     Recurrence,
     Weight,
+    begin,
     check_sizes,
-    copied,
     over_steps,
     pack_weight,
     parts_of,
@@ -80,10 +80,10 @@ def _recurrent_layer_gradient(plan: Any, node: Node) -> bool:
     kind, width = data.dtype, layer.gates * layer.units
     recurrent, packed = pack_weight(plan, layer, w_hh, 1, along_rows=False)
     projection, packed_projection = None, None
-    copied(plan, inputs["hidden_gradient"], results[1])
+    begin(plan, inputs["hidden_gradient"], results[1])
     states = [results[1]]
     if cell is not None:
-        copied(plan, inputs["cell_gradient"], results[2])
+        begin(plan, inputs["cell_gradient"], results[2])
         states.append(results[2])
     parts = parts_of(layer)[::-1]
     rows = max(part.rows for _, part in parts)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fakel.compiler import target
-from fakel.compiler.copies import copy_kernel
+from fakel.compiler.kernels.filling import copied
 from fakel.compiler.kernels.indices import (
     INTEGERS,
     PARALLEL_ELEMENTS,
@@ -44,8 +44,7 @@ def _start(plan: Any, node: Node) -> Access:
     """The result, a copy of the first input so far."""
     out: Access = plan.result(node)
     source = plan.read(node.inputs[0])
-    kernel, parallel = copy_kernel(source, out)
-    plan.call(kernel, [source, out], writes=[out], parallel=parallel)
+    copied(plan, source, out)
     return out
 
 
