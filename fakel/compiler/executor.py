@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import warnings
 from collections import OrderedDict
 from typing import Any
@@ -28,6 +29,11 @@ _LONG = 1_000_000_000
 # a program with so many nodes is a step of some loop and compiled at its second sight, unless it
 # has so many kinds of nodes that compiling takes long
 _STEP_NODES, _STEP_KINDS = 12, 300
+# programs of one line of the user's from which on something seems wrong
+_COMPILATIONS = 64
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# stands for a program that cannot be compiled
+INTERPRETED = object()
 
 EXECUTORS = ("auto", "compiler", "interpreter")
 
@@ -47,6 +53,7 @@ class Compiler:
         self.interpreter = Interpreter()
         self.sightings: OrderedDict[Any, int] = OrderedDict()
         self.programs: OrderedDict[Any, Any] = OrderedDict()
+        self.compilations: dict[tuple[str, int], int] = {}
 
     def run(self, program: list[Node]) -> None:
         """Computes the nodes that somebody holds."""
@@ -60,7 +67,7 @@ class Compiler:
             native = self.programs[key] = self._compile(program, leaves, key[1])
             if len(self.programs) > _PROGRAMS:
                 self.programs.popitem(last=False)
-        if native is None:
+        if native is None or native is INTERPRETED:
             # the interpreter writes in place what only the program refers to
             del found, leaves
             self.interpreter.run(program)
@@ -68,10 +75,12 @@ class Compiler:
         self.programs.move_to_end(key)
         try:
             native.run(dict(enumerate(program)), leaves)
-        except Exception:
+        except Exception as error:
             # nothing that anybody sees was written: the interpreter raises at the node itself
             del found, leaves
             self.interpreter.run(program)
+            _warn(f"A compiled program failed where the interpreter does not: {_said(error)}")
+            self.programs[key] = INTERPRETED
             return
         except BaseException:
             if all(node.value is not None for node in program if node.held):
@@ -83,7 +92,7 @@ class Compiler:
         """How to run these nodes again without looking at them; None where that is not known."""
         found = structure(program)
         native = None if found is None else self.programs.get(found[0])
-        if found is None or native is None or isinstance(native, _Interpreted):
+        if found is None or native is None or native is INTERPRETED:
             return None
         (_, donated), leaves = found
         return Replay(native, program, leaves, donated)
@@ -102,23 +111,31 @@ class Compiler:
             return True
         return count * sum(map(_work, program)) > kinds * _COMPILING
 
-    @staticmethod
-    def _compile(program: list[Node], leaves: list[Node], donated: tuple[int, ...]) -> Any:
+    def _compile(self, program: list[Node], leaves: list[Node], donated: tuple[int, ...]) -> Any:
         # importing LLVM takes a while, which programs that are never compiled need not pay
         from fakel.compiler.driver import compile_program
 
+        if not self.eager:
+            self._count_compilation()
         try:
             with trace.span("compile", f"program of {len(program)} nodes"):
                 return compile_program(program, leaves, donated)
         except Exception as error:
-            warnings.warn(
+            _warn(
                 f"fakel could not compile a program of {len(program)} nodes, which the "
-                "interpreter runs "
-                f"instead: {type(error).__name__}: {error}",
-                RuntimeWarning,
-                stacklevel=2,
+                f"interpreter runs instead: {_said(error)}"
             )
-            return _Interpreted()
+            return INTERPRETED
+
+    def _count_compilation(self) -> None:
+        line = _users_line()
+        self.compilations[line] = self.compilations.get(line, 0) + 1
+        if self.compilations[line] == _COMPILATIONS:
+            _warn(
+                f"fakel has compiled {_COMPILATIONS} programs for this line, which takes a while "
+                "each. Shapes or numbers that differ from one iteration to the next make a new "
+                "program each time: pad what varies, or pass numbers as tensors."
+            )
 
 
 def _finish(program: list[Node]) -> None:
@@ -127,12 +144,20 @@ def _finish(program: list[Node]) -> None:
     program.clear()
 
 
-class _Interpreted:
-    """Stands for a program that could not be compiled."""
+def _users_line() -> tuple[str, int]:
+    """The file and line outside of this package that made the program run."""
+    frame: Any = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
-    def run(self, program: list[Node], leaves: list[Node]) -> None:
-        """Leaves it to the interpreter."""
-        Interpreter().run(program)
+
+def _warn(message: str) -> None:
+    warnings.warn_explicit(message, RuntimeWarning, *_users_line())
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _work(node: Node) -> float:
