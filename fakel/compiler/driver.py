@@ -13,6 +13,7 @@ from fakel.compiler.passes.dead import DropUnread
 from fakel.compiler.passes.donation import UpdateInPlace
 from fakel.compiler.passes.pooled_normalization import SplitPooledNormalization
 from fakel.compiler.passes.product_epilogue import JoinEpilogues
+from fakel.compiler.passes.product_shape import KeepProductShape
 from fakel.compiler.passes.relu_gradient import MaskPooled
 from fakel.compiler.passes.slices import JoinSlices
 from fakel.compiler.passes.views import ComposeViews
@@ -21,6 +22,7 @@ from fakel.compiler.program import Program
 from fakel.graph import Node
 
 PASSES = (
+    KeepProductShape(),
     ComposeViews(),
     ShareCommon(),
     JoinSlices(),
