@@ -97,6 +97,7 @@ class Program:
         rows: list[tuple[int, int, int, int]] = []  # kernel, first argument, flags, label
         self.segments: list[tuple[str, int, int]] = []
         self.row_steps: list[Call] = []
+        known: dict[int, int] = {}  # equal calls often have the same kernel
         start = 0
         for group in self.groups:
             for place, step in enumerate(group):
@@ -107,7 +108,9 @@ class Program:
                     self.segments.append(("interpret", self.steps.index(step), 0))
                     continue
                 flags = (PARALLEL if step.parallel else 0) | (0 if place else BARRIER)
-                rows.append((_address(step.kernel), len(blocks), flags, number_of(label(step))))
+                address = known.get(id(step.kernel)) or _address(step.kernel)
+                known[id(step.kernel)] = address
+                rows.append((address, len(blocks), flags, number_of(label(step))))
                 self.row_steps.append(step)
                 for access in step.arguments:
                     offset = access.offset * access.dtype.itemsize

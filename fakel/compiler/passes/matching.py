@@ -53,15 +53,21 @@ def grouped(graph: Graph, groups: Iterable[Group]) -> Graph:
     """The graph with groups in the places of their parts; without those groups of which a part
     depends, through a value outside, on another part.
     """
-    chosen: dict[int, Group] = {}  # by the parts' ids
-    values = list(graph.values)
+    every: dict[int, Group] = {}  # by the parts' ids
+    apart = []
     for group in groups:
-        if any(id(part) in chosen for part in group.parts):
-            continue
-        attempt = {**chosen, **{id(part): group for part in group.parts}}
-        ordered = _in_order(graph.values, attempt)
-        if ordered is not None:
-            chosen, values = attempt, ordered
+        if not any(id(part) in every for part in group.parts):
+            every.update((id(part), group) for part in group.parts)
+            apart.append(group)
+    values = _in_order(graph.values, every)
+    if values is None:
+        chosen: dict[int, Group] = {}
+        values = graph.values
+        for group in apart:
+            attempt = {**chosen, **{id(part): group for part in group.parts}}
+            ordered = _in_order(graph.values, attempt)
+            if ordered is not None:
+                chosen, values = attempt, ordered
     return replace(graph, values=values)
 
 
