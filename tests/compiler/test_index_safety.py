@@ -7,7 +7,6 @@ import fakel
 from fakel.compiler.executor import Compiler
 from fakel.graph import flush, use_executor
 
-
 BIG = 2**40
 # a line that uses x (4, 3), and a wrong index i; tensors are made beforehand
 WRONG = {
@@ -62,10 +61,10 @@ def names(package, values, known=False):
 @pytest.mark.parametrize("name, values", CASES)
 def test_wrong_indices(compiled, torch, name, values):
     line = WRONG[name][0]
-    with pytest.raises(Exception) as expected:  # noqa: B017, PT011
+    with pytest.raises(Exception) as expected:
         eval(line, names(torch, values))
     given = names(fakel, values, name in AT_ONCE)
-    with pytest.raises(Exception) as found:  # noqa: B017, PT011
+    with pytest.raises(Exception) as found:
         beside = given["x"] * 2
         result = eval(line, given)
         later = result.float() + 1

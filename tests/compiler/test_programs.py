@@ -271,7 +271,7 @@ def test_first_sight_is_enough_for_what_takes_long(monkeypatch):
 
     class Plain:
         def run(self, program, leaves):
-            for node in program:
+            for node in program.values():
                 node.value = np.empty(node.shape, node.dtype.storage)
 
     def compile_(program, *rest):
