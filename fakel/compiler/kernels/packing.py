@@ -222,6 +222,33 @@ def _copy_elements(
                 build.store(packed, place + p * width + j, literal(0.0, packing.scalar))
 
 
+def copy_row(
+    build: Builder,
+    source: tuple[Buffer, Expression, int, int],
+    p: Expression,
+    extent: tuple[Expression, int, Expression],
+    target_place: tuple[Buffer, Expression],
+) -> None:
+    """Copies the p-th row of one strip, strip[depth][width], of a matrix whose neighbours along the
+    extent lie side by side; zeros follow what exceeds it. Arguments as for `copy_strip`.
+    """
+    buffer, origin, _, depth_stride = source
+    first, present, width = extent
+    strip, place = target_place
+    lanes = target.lanes(strip.scalar)
+    start = build.let(origin + p * depth_stride + first, "from")
+    to = build.let(place + p * width, "to")
+    rest = present % lanes
+    whole = width
+    if rest:
+        whole = build.let(call("min", width, literal(present - rest, "i64") - first), "whole")
+    with build.loop(whole, step=lanes, name="offset") as offset:
+        build.store(strip, to + offset, build.load(buffer, start + offset, lanes))
+    if rest:
+        with build.when(binary("<", whole, width)):
+            build.store(strip, to + whole, build.load(buffer, start + whole, lanes, rest))
+
+
 def copy_strip(
     build: Builder,
     source: tuple[Buffer, Expression, int, int],
@@ -246,13 +273,7 @@ def copy_strip(
     def nearest(index: Expression) -> Expression:
         return call("min", index, present - 1)
 
-    if extent_stride == 1 and present % lanes == 0:
-        with build.loop(count, name="p", unroll=False) as p:
-            start = build.let(origin + p * depth_stride + first, "from")
-            with build.loop(width, step=lanes, name="offset") as offset:
-                value = build.load(buffer, start + offset, lanes)
-                build.store(strip, place + p * width + offset, value)
-    elif depth_stride == 1:
+    if depth_stride == 1:
         with build.loop(width, step=lanes, name="offset") as offset:
             starts = [
                 build.let(origin + nearest(first + offset + j) * extent_stride, "from")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakel.compiler import target
-from fakel.compiler.kernels.packing import copy_strip
+from fakel.compiler.kernels.packing import copy_row, copy_strip
 from fakel.compiler.loop_ir import (
     Buffer,
     Builder,
@@ -239,8 +239,7 @@ class Tiles:
 
             def with_depth(part: Part) -> None:
                 if self.strips is not None:
-                    with build.loop(strips[1], strips[0], name="strip") as strip:
-                        self._copy(self.strips, matrix, strip, strip - strips[0], part)
+                    self._copy(self.strips, matrix, strips, part)
                 with (
                     build.loop(rows[1], rows[0], name="rowtile") as row_tile,
                     build.loop(strips[1], strips[0], name="strip") as strip,
@@ -295,26 +294,47 @@ class Tiles:
             body(last)
 
     def _copy(
-        self, strips: Buffer, matrix: Expression, strip: Expression, number: Expression, part: Part
+        self, memory: Buffer, matrix: Expression, strips: tuple[Any, Any], part: Part
     ) -> None:
-        """Copies a strip of b, the so-manyeth of its group."""
-        product, lies, tiles = self.product, self.product.b, self.product.tiling
-        start = matrix * lies.batch_stride + part.start * lies.depth_stride
-        origin = self.build.let(start, "origin")
-        width: Expression = literal(tiles.columns, "i64")
-        last = -(-tiles.last_columns // self.lanes) * self.lanes
+        """Copies some strips of b."""
+        product, build = self.product, self.build
+        lies, columns = product.b, product.tiling.columns
+        origin = build.let(matrix * lies.batch_stride + part.start * lies.depth_stride, "origin")
+        source = (self.b, origin, lies.extent_stride, lies.depth_stride)
+
+        def copied(strip: Expression) -> tuple[Expression, Expression, Expression]:
+            first = build.let(strip * columns, "first")
+            return first, self._width(strip), self._copied(strip - strips[0])
+
+        if lies.extent_stride == 1:
+            # row by row: what lies side by side is read together
+            with (
+                build.loop(part.count, name="p", unroll=False) as p,
+                build.loop(strips[1], strips[0], name="strip") as strip,
+            ):
+                first, width, place = copied(strip)
+                copy_row(build, source, p, (first, product.columns, width), (memory, place))
+            return
+        with build.loop(strips[1], strips[0], name="strip") as strip:
+            first, width, place = copied(strip)
+            copy_strip(
+                build,
+                source,
+                (first, product.columns, width),
+                (part.count, product.length),
+                (memory, place),
+            )
+
+    def _width(self, strip: Expression) -> Expression:
+        """How wide the copy of a strip is: whole vectors."""
+        tiles = self.product.tiling
+        width = literal(tiles.columns, "i64")
+        last = literal(-(-tiles.last_columns // self.lanes) * self.lanes, "i64")
         if tiles.column_tiles == 1:
-            width = literal(last, "i64")
-        elif last != tiles.columns:
-            whole = binary("<", strip, tiles.column_tiles - 1)
-            width = self.build.let(select(whole, width, literal(last, "i64")), "width")
-        copy_strip(
-            self.build,
-            (self.b, origin, lies.extent_stride, lies.depth_stride),
-            (self.build.let(strip * tiles.columns), product.columns, width),
-            (part.count, product.length),
-            (strips, self._copied(number)),
-        )
+            return last
+        whole = binary("<", strip, tiles.column_tiles - 1)
+        same = tiles.last_columns + self.lanes > tiles.columns
+        return width if same else self.build.let(select(whole, width, last), "width")
 
     def _copied(self, number: Expression) -> Expression:
         """Where the copy of a strip of the group starts."""
