@@ -19,7 +19,7 @@ from fakel.recall import world
 from fakel.recall.capture import SpoiltError
 from fakel.recall.episode import Episode, Observation, observing
 from fakel.recall.guards import Guards, UnknownError, Watch
-from fakel.recall.keys import add_all_to_key
+from fakel.recall.keys import Tensors, add_all_to_key
 from fakel.tensor import Tensor, get_default_dtype
 
 # calls that run as they are before one is observed: optimizers make their state in the first
@@ -44,7 +44,7 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if anomaly.enabled or saved_tensor_hooks or observing.episode or not may_capture():
             return self.function(*args, **kwargs)
-        tensors: list[Tensor] = []
+        tensors = Tensors()
         parts: list[Any] = [modes.enabled, modes.inference, get_default_dtype(), *kwargs]
         if not add_all_to_key((*args, *kwargs.values()), parts, tensors, None):
             self.reason = "an argument is neither a tensor nor a simple value"

@@ -104,7 +104,7 @@ class Expectation:
 
     def _meet(self, run: Run, args: tuple[Any, ...]) -> Met | None:
         token, leaves = run.token, run.leaves
-        arguments = []
+        arguments: list[Tensor] = []
         for position, stamp, number, shape, again, geometry in self.tensors:
             value = args[position]
             if not isinstance(value, Tensor):
