@@ -166,3 +166,33 @@ def test_wrong_indices_are_refused(name):
     with pytest.raises(error, match=text), running_on(Native()):
         index = fakel.tensor([1, 8]) + fakel.tensor([1, 1])
         compute(fakel.tensor(FLOATS), index).numpy()
+
+
+def test_writing_nothing_leaves_everything():
+    given = np.arange(24.0).reshape(4, 6)
+
+    def compute():
+        x = fakel.tensor(given)
+        x[2:2] = -1.0
+        y = fakel.tensor(given) + 1
+        y[:, 3:3] = fakel.zeros(4, 0, dtype=fakel.float64)
+        return x.numpy().copy(), y.numpy().copy()
+
+    _, found, _ = both(compute)
+    np.testing.assert_array_equal(found[0], given)
+    np.testing.assert_array_equal(found[1], given + 1)
+
+
+def test_a_number_picked_by_a_number():
+    """No kernel takes these; their pending inputs are computed for the interpreter."""
+
+    def compute():
+        x, index = fakel.tensor(3.0, requires_grad=True), fakel.tensor(0)
+        picked = (x * 2).sin().gather(0, index)
+        (picked * picked).backward()
+        return [picked.detach().numpy().copy(), x.grad.numpy().copy()]
+
+    _, (picked, grad), interpreted = both(compute)
+    assert {"gather", "scatter_add"} & interpreted
+    np.testing.assert_allclose(picked, np.sin(6.0), rtol=1e-6)
+    np.testing.assert_allclose(grad, 4 * np.sin(6.0) * np.cos(6.0), rtol=1e-5)
