@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fakel.compiler import kernels
+from fakel.compiler.assemble import Planned
 from fakel.compiler.graph import Graph
 from fakel.compiler.passes.common import ShareCommon
 from fakel.compiler.passes.convolution_pooling import JoinConvolutionPooling
@@ -18,7 +19,6 @@ from fakel.compiler.passes.relu_gradient import MaskPooled
 from fakel.compiler.passes.slices import JoinSlices
 from fakel.compiler.passes.views import ComposeViews
 from fakel.compiler.plan import Plan
-from fakel.compiler.program import Program
 from fakel.graph import Node
 
 PASSES = (
@@ -45,7 +45,7 @@ def optimized(graph: Graph) -> Graph:
 
 def compile_program(
     program: list[Node], leaves: list[Node], donated: Iterable[int] = ()
-) -> Program:
+) -> Planned:
     """Plans and compiles a program; its nodes stay as they are.
 
     Args:
@@ -56,4 +56,4 @@ def compile_program(
     kernels.load()
     plan = Plan(optimized(Graph.of(program, leaves, donated)))
     plan.lower()
-    return Program(plan)
+    return Planned(plan)

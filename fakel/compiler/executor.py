@@ -64,7 +64,7 @@ class Compiler:
         key, leaves = found
         native = self.programs.get(key)
         if native is None and self._pays(key[0], program):
-            native = self.programs[key] = self._compile(program, leaves, key[1])
+            native = self.programs[key] = self._compile(program, leaves, key)
             if len(self.programs) > _PROGRAMS:
                 self.programs.popitem(last=False)
         if native is None or native is INTERPRETED:
@@ -111,15 +111,17 @@ class Compiler:
             return True
         return count * sum(map(_work, program)) > kinds * _COMPILING
 
-    def _compile(self, program: list[Node], leaves: list[Node], donated: tuple[int, ...]) -> Any:
+    def _compile(self, program: list[Node], leaves: list[Node], key: Any) -> Any:
         # importing LLVM takes a while, which programs that are never compiled need not pay
-        from fakel.compiler.driver import compile_program
+        from fakel.compiler import kept
 
         if not self.eager:
             self._count_compilation()
         try:
             with trace.span("compile", f"program of {len(program)} nodes"):
-                return compile_program(program, leaves, donated)
+                # eager means that everything is compiled
+                known = None if self.eager else kept.load(key)
+                return self._compiled(program, leaves, key) if known is None else known
         except Exception as error:
             _warn(
                 f"fakel could not compile a program of {len(program)} nodes, which the "
@@ -136,6 +138,15 @@ class Compiler:
                 "each. Shapes or numbers that differ from one iteration to the next make a new "
                 "program each time: pad what varies, or pass numbers as tensors."
             )
+
+    def _compiled(self, program: list[Node], leaves: list[Node], key: Any) -> Any:
+        from fakel.compiler import kept
+        from fakel.compiler.driver import compile_program
+
+        made = compile_program(program, leaves, key[1])
+        if made.is_native and not self.eager:
+            kept.keep(key, made)
+        return made
 
 
 def _finish(program: list[Node]) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fakel.compiler.plan import Plan
+from fakel.compiler.program import ALIGNMENT
 from fakel.compiler.schedule import Step
-
-ALIGNMENT = 64
 
 
 @dataclass

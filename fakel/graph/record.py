@@ -230,8 +230,9 @@ def flush() -> None:
 def _replayed(replay: Any, run: Run, pending: list[Node | Call]) -> bool:
     """Runs the known program of a run; False where that does not do."""
     try:
-        if not replay.execute(run):
-            return False
+        with trace.span("flush", "flush"):
+            if not replay.execute(run):
+                return False
     except BaseException:
         if not replay.done(run):
             # interrupted: all of it stays recorded

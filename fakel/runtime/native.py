@@ -25,10 +25,16 @@ _libraries: dict[str, Library] = {}
 
 
 class Library:
-    """The loaded object code of one LLVM module, for as long as the process lives."""
+    """The loaded object code of one LLVM module, for as long as the process lives.
 
-    def __init__(self, code: bytes):
-        self._code = code
+    Args:
+        digest: of the key that identifies the module.
+        code: the content of its object file.
+    """
+
+    def __init__(self, digest: str, code: bytes):
+        self.digest = digest
+        self.code = code
         self._trackers: list[Any] = []  # LLVM unloads the code when one of them goes
         self._addresses: dict[str, int] = {}
 
@@ -45,7 +51,7 @@ class Library:
             if self._trackers:
                 tracker = _jit().lookup(self._trackers[0].name, function)
             else:
-                tracker = _link(self._code, function)
+                tracker = _link(self.code, function)
             self._trackers.append(tracker)
             self._addresses[function] = tracker[function]
             return self._addresses[function]
@@ -72,14 +78,34 @@ def load_library(ir_text: Callable[[], str] | str, key: str) -> Library:
         ir_text: the module, or what makes its text.
         key: identifies its content.
     """
-    library = _libraries.get(key)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    library = _libraries.get(digest)
     if library is not None:
         return library
     with _lock:
-        library = _libraries.get(key)
+        library = _libraries.get(digest)
         if library is None:
-            library = _libraries[key] = _load(ir_text, key)
+            library = _libraries[digest] = Library(digest, _object_code_of(ir_text, digest))
         return library
+
+
+def adopt_library(digest: str, code: bytes) -> Library:
+    """The module of this digest, of whose object code a copy is at hand."""
+    with _lock:
+        library = _libraries.get(digest)
+        if library is None:
+            library = _libraries[digest] = Library(digest, code)
+        return library
+
+
+def kept(key: str) -> bytes | None:
+    """What was kept under this key by the same fakel on the same processor; None for nothing."""
+    return kernel_cache().read(f"{_fingerprint()}\n{key}")
+
+
+def keep(key: str, content: bytes) -> None:
+    """Keeps something from run to run, for this fakel on this processor."""
+    kernel_cache().write(f"{_fingerprint()}\n{key}", content)
 
 
 def kernel_cache() -> DiskCache:
@@ -142,14 +168,12 @@ def processor() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), features
 
 
-def _load(ir_text: Callable[[], str] | str, key: str) -> Library:
-    kept = kernel_cache()
-    full_key = f"{_fingerprint()}\n{key}"
-    code = kept.read(full_key)
+def _object_code_of(ir_text: Callable[[], str] | str, digest: str) -> bytes:
+    code = kept(digest)
     if code is None:
         code = object_code(ir_text if isinstance(ir_text, str) else ir_text())
-        kept.write(full_key, code)
-    return Library(code)
+        keep(digest, code)
+    return code
 
 
 def _link(code: bytes, function: str) -> Any:

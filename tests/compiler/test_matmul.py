@@ -9,6 +9,7 @@ import pytest
 import fakel
 from fakel import nn
 from fakel.compiler import target
+from fakel.compiler.assemble import Planned
 from fakel.compiler.emit import emit
 from fakel.compiler.executor import Compiler
 from fakel.compiler.graph import Graph
@@ -19,7 +20,6 @@ from fakel.compiler.kernels.products import Operand, Product, Step, product_kern
 from fakel.compiler.lowering import LOWERINGS, Access
 from fakel.compiler.meanings import is_pointwise
 from fakel.compiler.plan import Plan
-from fakel.compiler.program import Program
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
@@ -342,7 +342,7 @@ class Chained:
         done = product_with_epilogue(plan, values[start], values[start + 1 :])
         self.lowered.append(done)
         if done:
-            Program(plan).run(program, leaves)
+            Planned(plan).run(program, leaves)
         else:
             Interpreter().run(program)
 
