@@ -73,6 +73,9 @@ def structure(program: list[Node]) -> tuple[tuple[Any, tuple[int, ...]], list[No
 def _donated(leaves: list[Node], uses: list[int], wanted: set[Any]) -> list[int]:
     found = []
     for number in range(len(leaves)):
+        if not leaves[number].shape:
+            # who else refers to a number differs from run to run, and its memory is worth nothing
+            continue
         references = sys.getrefcount(leaves[number]) - _UNHELD - uses[number]
         if references or (tuple(leaves[number].shape), leaves[number].dtype) not in wanted:
             continue

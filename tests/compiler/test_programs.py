@@ -288,3 +288,26 @@ def test_first_sight_is_enough_for_what_takes_long(monkeypatch):
             flush()
             del y
             assert len(compiled) == (size == 128)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_a_loop_compiles_one_program(optimizer, monkeypatch):
+    compiled = []
+    original = Compiler._compile
+
+    def compile_(self, program, leaves, key):
+        compiled.append(len(program))
+        return original(self, program, leaves, key)
+
+    monkeypatch.setattr(Compiler, "_compile", compile_)
+    with executor(Compiler()):
+        network = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        x, target = fakel.randn(10, 8), fakel.randint(0, 3, (10,))
+        update = getattr(fakel.optim, optimizer)(network.parameters(), lr=0.01)
+        for _ in range(8):
+            update.zero_grad()
+            loss = nn.functional.cross_entropy(network(x), target)
+            loss.backward()
+            update.step()
+            loss.item()
+    assert len(compiled) == 1
