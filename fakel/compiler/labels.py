@@ -13,7 +13,10 @@ from fakel.compiler.lowering import Access, Call
 from fakel.runtime.trace import Label
 
 # kernels that bring data into another order before or after the one that computes
-MOVERS = ("pack", "join", "frame", "transpose", "copy", "pointwise")
+_MOVERS = ("pack", "join", "frame", "transpose", "copy", "pointwise")
+
+# what computes nothing
+_SEEN = ("view", "output")
 
 
 class Origins:
@@ -27,7 +30,7 @@ class Origins:
 
     def note(self, value: Any, steps: Sequence[Any]) -> None:
         """Takes a value that was just lowered, and the steps that this added."""
-        if value.operator.name in ("view", "output"):
+        if value.operator.name in _SEEN:
             return
         calls = [step for step in steps if isinstance(step, Call)]
         if not steps:
@@ -37,7 +40,7 @@ class Origins:
         for call in calls:
             call.operators = tuple(part.operator.name for part in self._parts(value))
         if calls:
-            computing = [call for call in calls if not call.kernel.name.startswith(MOVERS)]
+            computing = [call for call in calls if not call.kernel.name.startswith(_MOVERS)]
             computing = computing or calls
             computing[0].operations = sum(operations(part) for part in self._parts(value))
 
@@ -48,7 +51,8 @@ class Origins:
             for source in part.inputs:
                 if source is not None and id(source) in self._waiting and source not in parts:
                     parts += self._parts(source)
-            parts.append(part)
+            if part.operator.name not in _SEEN:
+                parts.append(part)
         return parts
 
 
