@@ -6,10 +6,10 @@ import pytest
 import fakel
 from fakel import nn
 from fakel.compiler import kernels, target
+from fakel.compiler.assemble import Planned
 from fakel.compiler.graph import Graph
 from fakel.compiler.kernels.convolution_pooled import convolution_relu_pool
 from fakel.compiler.plan import Plan
-from fakel.compiler.program import Program
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
@@ -42,7 +42,7 @@ class Lowered:
             if value.name == "view":
                 plan._view(value)
         assert self.lower(plan)
-        Program(plan).run(program, leaves)
+        Planned(plan).run(program, leaves)
 
 
 def named(plan, name):
