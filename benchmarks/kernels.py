@@ -18,9 +18,9 @@ from fakel.compiler import target
 from fakel.compiler.driver import compile_program
 from fakel.compiler.emit import emit
 from fakel.compiler.loop_ir import Builder, Type, fma, literal
-from fakel.compiler.program import BARRIER
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
+from fakel.runtime.control import ORDERED
 from fakel.runtime.native import compile_kernel
 from fakel.runtime.team import run_table
 
@@ -132,7 +132,7 @@ def time_of(table, rows, seconds):
     once = least(lambda: run_table(table, rows), seconds / 10)
     repeats = max(1, min(1000, int(200e-6 / once)))
     many = np.tile(table[:rows], (repeats, 1))
-    many[::rows, 2] |= BARRIER
+    many[::rows, 2] |= ORDERED
     return least(lambda: run_table(many, rows * repeats), seconds) / repeats
 
 

@@ -142,10 +142,10 @@ class StrictCompiler(Compiler):
         self.make = make
         self.failure: BaseException | None = None
 
-    def _compile(self, program, leaves, donated):
+    def _compile(self, program, leaves, key):
         from fakel.compiler.driver import compile_program
 
-        made = (self.make or compile_program)(program, leaves, donated)
+        made = (self.make or compile_program)(program, leaves, key[1])
         self.counts["compiled programs"] += 1
         self.counts["nodes"] += len(program)
         for step in made.steps:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from fakel.compiler import kernels
+from fakel.compiler.assemble import Planned
 from fakel.compiler.driver import optimized
 from fakel.compiler.graph import Graph
 from fakel.compiler.plan import Plan
-from fakel.compiler.program import Program
 from fakel.graph import Node
 from tests.support.execution import StrictCompiler, check, expectations, written_for
 
@@ -40,7 +40,7 @@ def room(count: int, dtype: Any, at_end: bool) -> np.ndarray:
     return np.frombuffer(area, dtype, count, first)
 
 
-class GuardedProgram(Program):
+class GuardedProgram(Planned):
     """A program in guarded memory, which notes its kernel calls."""
 
     def __init__(self, plan: Plan, at_end: bool, note: mmap.mmap) -> None:
@@ -56,14 +56,9 @@ class GuardedProgram(Program):
                 segments.append((kind, start, stop))
             else:
                 for row in range(start, stop):
-                    segments += [("note", row, 0), (kind, row, row + 1)]
-        self.segments = segments
-        # a note is an interpreted step that computes nothing
-        self.segments = [
-            ("interpret", -1 - row, 0) if kind == "note" else (kind, row, stop)
-            for kind, row, stop in segments
-        ]
-        self.steps = _Steps(self.steps, self.row_steps)
+                    # a note is an interpreted step that computes nothing
+                    segments += [("interpret", -1 - row, 0), (kind, row, row + 1)]
+        self.segments = tuple(segments)
 
     def run(self, nodes: Any, leaves: list[Node]) -> None:
         """Runs on copies of the leaves."""
@@ -75,28 +70,15 @@ class GuardedProgram(Program):
             copies.append(Node(leaf.operator, (), {}, leaf.shape, leaf.dtype, copy))
         super().run(nodes, copies)
 
-    def _interpret(self, step: Any, arrays: Any) -> None:
-        if isinstance(step, str):
-            text = step.encode()[: _NOTE - 1]
-            self.note[: len(text) + 1] = text + b"\0"
-        else:
-            super()._interpret(step, arrays)
-
-
-class _Steps:
-    """The steps; with a number below 0, the text of a row's kernel."""
-
-    def __init__(self, steps: list[Any], rows: list[Any]) -> None:
-        self.steps, self.rows = steps, rows
-
-    def __getitem__(self, number: int) -> Any:
+    def interpret(self, number: int, arrays: Any) -> None:
+        """A step without a kernel; with a number below 0, a note of the row that comes."""
         if number >= 0:
-            return self.steps[number]
+            super().interpret(number, arrays)
+            return
         row = -1 - number
-        return repr(self.rows[row].kernel) if row < len(self.rows) else "mark"
-
-    def __iter__(self) -> Any:
-        return iter(self.steps)
+        name = repr(self.row_steps[row].kernel) if row < len(self.row_steps) else "mark"
+        text = name.encode()[: _NOTE - 1]
+        self.note[: len(text) + 1] = text + b"\0"
 
 
 class _Rooms:
