@@ -292,3 +292,13 @@ def test_what_is_recalled_is_freed():
             assert storage() is None
     finally:
         gc.enable()
+
+
+def test_numbers_whose_value_matters_are_told_apart():
+    """Some operators turn a number into a parameter of a node: other numbers are other calls."""
+    x = fakel.arange(4)
+    for _ in range(4):
+        for value in (0.25, 0.75, 2.5):
+            np.testing.assert_allclose((x * value).numpy(), np.arange(4) * value)
+            np.testing.assert_allclose(x.sub(x, alpha=3).numpy(), np.arange(4) * -2)
+            np.testing.assert_allclose(x.double().add_(value).numpy(), np.arange(4) + value)
