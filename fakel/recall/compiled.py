@@ -8,6 +8,7 @@ operators are recorded or recalled like any others.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from fakel.graph import may_capture
 from fakel.recall import world
 from fakel.recall.capture import SpoiltError
 from fakel.recall.episode import Episode, Observation, observing
-from fakel.recall.guards import Guards, UnknownError, Watch
+from fakel.recall.guards import Guards, NoWatch, UnknownError, Watch
 from fakel.recall.keys import Tensors, add_all_to_key
 from fakel.tensor import Tensor, get_default_dtype
 
@@ -37,8 +38,8 @@ class CompiledFunction:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.runs: dict[Any, int] = {}
-        self.episodes: dict[Any, tuple[Guards, Episode]] = {}
-        self.failures = 0
+        self.episodes: dict[Any, list[tuple[Guards, Episode]]] = {}
+        self.failures = self.count = 0
         self.reason: str | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -50,23 +51,20 @@ class CompiledFunction:
             self.reason = "an argument is neither a tensor nor a simple value"
             return self.function(*args, **kwargs)
         key = tuple(parts)
-        known = self.episodes.get(key)
-        if known is not None:
-            guards, episode = known
+        for guards, episode in self.episodes.get(key, ()):
             if guards.hold() and episode.fits():
                 return episode.replay(tensors)
-            del self.episodes[key]
         runs = self.runs[key] = self.runs.get(key, 0) + 1
-        if runs <= _RUNS or self.failures >= _FAILURES:
+        if runs <= _RUNS or self.failures >= _FAILURES or self.count >= _EPISODES:
             return self.function(*args, **kwargs)
         return self._observed(key, tensors, args, kwargs)
 
     def _observed(
         self, key: Any, tensors: list[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        others = self._others(tensors, args, kwargs)
+        others = self._others(tensors)
         epoch = world.epoch
-        watch = Watch()
+        watch = self._watch()
         observation = Observation(tensors, others, watch)
 
         def observed() -> Any:
@@ -81,7 +79,7 @@ class CompiledFunction:
             raise
         try:
             episode = observation.episode(result)
-            guards = Guards(self.function, watch)
+            guards = self._guards(watch)
             if world.epoch != epoch:
                 raise UnknownError("it changes a module")
             known = {id(tensor) for tensor in (*tensors, *others)}
@@ -92,26 +90,54 @@ class CompiledFunction:
             self.reason = str(error)
             return result
         self.reason = None
-        if len(self.episodes) >= _EPISODES:
-            self.episodes.clear()
-        self.episodes[key] = guards, episode
+        self.count += 1
+        self.episodes.setdefault(key, []).insert(0, (guards, episode))
         return result
 
-    def _others(
-        self, tensors: list[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[Tensor]:
-        """The tensors that the function may read from elsewhere."""
-        watch = Watch()
+    def _watch(self) -> Watch:
+        return Watch()
+
+    def _guards(self, watch: Watch) -> Guards:
+        return Guards(self.function, watch)
+
+    def _others(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The tensors that the function may read from elsewhere, but for these."""
+        watch = self._watch()
         code = getattr(self.function, "__code__", None)
         space = getattr(self.function, "__globals__", {})
         if code is not None:
             watch.add(code, space)
         try:
-            found = Guards(self.function, watch).tensors
+            found = self._guards(watch).tensors
         except UnknownError:
             return []
         known = {id(tensor) for tensor in tensors}
         return [tensor for tensor in found if id(tensor) not in known]
+
+
+class CompiledLayers(CompiledFunction):
+    """Calls layers one after the other, or replays what they did: fakel's own layers alone, whose
+    code depends on nothing but what they hold.
+
+    Args:
+        layers: the container, which has a method ``run_layers``; it is not kept alive.
+    """
+
+    def __init__(self, layers: Any) -> None:
+        self.layers: Callable[[], Any] = weakref.ref(layers)
+        reference: Any = self.layers
+        super().__init__(lambda input: reference().run_layers(input))
+
+    def _watch(self) -> Watch:
+        return NoWatch()
+
+    def _guards(self, watch: Watch) -> Guards:
+        layers = self.layers()
+        for each in layers.modules():
+            hooked = any(each.__dict__[name] for name in world.HOOKS)
+            if hooked or type(each).__module__.split(".")[:2] != ["fakel", "nn"]:
+                raise UnknownError(f"{type(each).__name__} is not fakel's own, or has hooks")
+        return Guards(layers, watch)
 
 
 _MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")

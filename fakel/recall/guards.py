@@ -13,6 +13,7 @@ import dis
 import functools
 import gc
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType
@@ -112,6 +113,25 @@ class Watch:
                 self.reason = f"calls {argument.__qualname__}"
 
 
+class NoWatch(Watch):
+    """For code that is known: notes nothing."""
+
+    def add(self, code: CodeType, space: dict[str, Any]) -> None:
+        """There is nothing to note."""
+
+    def __enter__(self) -> NoWatch:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """There is nothing to end."""
+
+    def pause(self) -> None:
+        """There is nothing to look away from."""
+
+    def resume(self) -> None:
+        """There is nothing to look at."""
+
+
 def _serves_ours(frame: FrameType) -> bool:
     """Whether this is code of a library that fakel's own code calls."""
     current: FrameType | None = frame
@@ -137,10 +157,11 @@ class Guards:
         if watch.reason is not None:
             raise UnknownError(watch.reason)
         self.epoch = world.epoch
+        self.signatures: list[Any] = []
         self.names: list[tuple[dict[str, Any], str, Any]] = []
         self.cells: list[tuple[Any, Any]] = []
         self.snapshots: list[tuple[Any, Any]] = []
-        self.modules: list[Any] = []
+        self.modules: list[weakref.ref[Any]] = []
         self.tensors: list[Tensor] = []
         self._met: set[int] = set()
         self._count = 0
@@ -148,12 +169,15 @@ class Guards:
             self._add_code(code, space)
         for cell in getattr(function, "__closure__", None) or ():
             self._add_cell(cell)
-        self._add(getattr(function, "__self__", None))
+        self._add(function if world.is_module(function) else getattr(function, "__self__", None))
+        self.signatures = self._signatures()
 
     def hold(self) -> bool:
         """Whether everything is as it was."""
         if world.epoch != self.epoch:
-            return False
+            if self._signatures() != self.signatures:
+                return False
+            self.epoch = world.epoch
         for space, name, value in self.names:
             if space.get(name, _MISSING) is not value:
                 return False
@@ -161,6 +185,10 @@ class Guards:
             if cell.cell_contents is not value:
                 return False
         return all(_snapshot(value) == known for value, known in self.snapshots)
+
+    def _signatures(self) -> list[Any]:
+        found = [reference() for reference in self.modules]
+        return [None if module is None else world.signature(module) for module in found]
 
     def _add_code(self, code: CodeType, space: dict[str, Any]) -> None:
         for name in _names_read(code):
@@ -199,7 +227,8 @@ class Guards:
         if isinstance(value, Tensor):
             self.tensors.append(value)
         elif world.is_module(value):
-            self.modules.append(value)
+            # weak: a module keeps the guards of its own calls
+            self.modules.append(weakref.ref(value))
             for each in value.modules():
                 self._add_attributes(each)
         elif world.is_optimizer(value):
@@ -224,8 +253,6 @@ class Guards:
 
     def _add_attributes(self, module: Any) -> None:
         """The attributes of a module, whose replacement ``world`` notices."""
-        if id(module) in self._met and module not in self.modules:
-            return
         self._met.add(id(module))
         self.tensors += [p for p in module._parameters.values() if p is not None]
         self.tensors += [b for b in module._buffers.values() if b is not None]

@@ -11,7 +11,10 @@ epoch = 0
 """Counts the changes of attributes of modules, whichever module it is."""
 
 TABLES: set[str] = set()
-"""The attributes of modules that are looked at by themselves."""
+"""The attributes of modules that are looked at by themselves, or are nobody's business."""
+
+HOOKS: set[str] = set()
+"""The attributes of modules that hold hooks which calls run."""
 
 modules: list[type] = []
 optimizers: list[type] = []
@@ -21,6 +24,25 @@ def changed() -> None:
     """Notes that an attribute of a module was set or deleted."""
     global epoch
     epoch += 1
+
+
+def signature(module: Any) -> tuple[Any, ...]:
+    """What a module and those below it hold: tables and other objects by identity, simple values by
+    value.
+    """
+    parts: list[Any] = []
+    for each in module.modules():
+        parts += id(each), type(each)
+        for name, value in each.__dict__.items():
+            if isinstance(value, dict):
+                parts += name, *map(id, value.values())
+            elif isinstance(value, (int, float, str, tuple)):
+                parts += name, type(value), value
+            elif isinstance(value, set):
+                parts += name, frozenset(value)
+            else:
+                parts += name, id(value)
+    return tuple(parts)
 
 
 def is_module(value: Any) -> bool:

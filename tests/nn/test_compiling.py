@@ -246,3 +246,33 @@ def test_a_decorator_with_options():
 
     assert [double(torch.ones(1)).item() for _ in range(6)] == [2.0] * 6
     assert torch.compile(_scaled, disable=True) is _scaled
+
+
+def test_a_sequential_is_replayed_and_freed():
+    """Its layers are fakel's own, so that nothing is watched; a model goes when its last user does."""
+    import gc
+    import weakref
+
+    gc.collect()
+    gc.disable()
+    try:
+        model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
+        torch.manual_seed(1)
+        for number in range(10):
+            model.train(number % 2 == 0)
+            x = torch.randn(5, 3)
+            state = torch.get_rng_state()
+            y = model(x)
+            after = torch.get_rng_state()
+            torch.set_rng_state(state)
+            assert torch.equal(y, model.run_layers(x))
+            assert torch.equal(torch.get_rng_state(), after)
+        layers = model.__dict__["_layers"]
+        assert layers.reason is None and layers.count == 2
+        model[0].register_forward_hook(lambda module, args, output: output * 0)
+        assert torch.equal(model(x), model.run_layers(x))
+        gone = weakref.ref(model)
+        del model, layers, y
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -10,6 +10,7 @@ from itertools import chain
 from fakel.nn.modules.module import Module
 from fakel.nn.modules.parameter_container import ParameterDict, ParameterList, checked_pairs
 from fakel.recall import world
+from fakel.recall.compiled import CompiledLayers
 
 __all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -94,6 +95,13 @@ class Sequential(_NumberedModules):
         return self._modules[self._name_at(idx)]
 
     def forward(self, input):
+        layers = self.__dict__.get("_layers")
+        if layers is None:
+            layers = self.__dict__["_layers"] = CompiledLayers(self)
+        return layers(input)
+
+    def run_layers(self, input):
+        """Call the modules one after the other."""
         for module in self:
             input = module(input)
         return input

@@ -202,8 +202,9 @@ class Module(ModuleState, ModuleHooks):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name, value):
-        world.changed()
         attributes = self.__dict__
+        if attributes.get(name, _MISSING) is not value:
+            world.changed()
         parameters = attributes.get("_parameters")
         modules = attributes.get("_modules")
         buffers = attributes.get("_buffers")
@@ -286,7 +287,8 @@ class Module(ModuleState, ModuleHooks):
 
     def __getstate__(self):
         state = self.__dict__.copy()
-        state.pop("_compiled_call_impl", None)
+        for name in ("_compiled_call_impl", "_layers"):
+            state.pop(name, None)
         return state
 
     def __setstate__(self, state):
@@ -605,6 +607,9 @@ class Module(ModuleState, ModuleHooks):
         return f"{self._get_name()}({inside})"
 
 
+_MISSING = object()
+
+
 def _run_registration_hooks(hooks, module, name, value):
     for hook in hooks.values():
         replaced = hook(module, name, value)
@@ -614,4 +619,7 @@ def _run_registration_hooks(hooks, module, name, value):
 
 
 world.modules.append(Module)
-world.TABLES.update(_TABLES, ("_non_persistent_buffers_set", "_is_full_backward_hook", "training"))
+world.TABLES.update(_TABLES, ("_non_persistent_buffers_set", "_compiled_call_impl", "_layers"))
+world.HOOKS.update(
+    ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+)
