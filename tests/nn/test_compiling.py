@@ -249,7 +249,7 @@ def test_a_decorator_with_options():
 
 
 def test_a_sequential_is_replayed_and_freed():
-    """Its layers are fakel's own, so that nothing is watched; a model goes when its last user does."""
+    """Nothing is watched: its layers are fakel's own. A model goes when its last user does."""
     import gc
     import weakref
 
