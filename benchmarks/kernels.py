@@ -50,26 +50,30 @@ def cases():
     matrix, vector = fakel.randn(1024, 1024), fakel.randn(1024)
     yield "mv 1024x1024", 2 * 1024**2, lambda: matrix.mv(vector)
     yield "mv 1024x1024 transposed", 2 * 1024**2, lambda: matrix.t().mv(vector)
-    for shape, outputs, size, padding in [
-        ((64, 32, 28, 28), 64, 3, 1),
-        ((64, 64, 32, 32), 128, 3, 1),
-        ((16, 64, 27, 27), 192, 5, 2),
+    for shape, outputs, size, padding, groups in [
+        ((64, 32, 28, 28), 64, 3, 1, 1),
+        ((64, 64, 32, 32), 128, 3, 1, 1),
+        ((16, 64, 27, 27), 192, 5, 2, 1),
+        ((64, 1, 28, 28), 10, 5, 0, 1),
+        ((32, 64, 28, 28), 128, 1, 0, 1),
+        ((32, 64, 56, 56), 64, 3, 1, 64),
     ]:
-        x, w = fakel.randn(*shape), fakel.randn(outputs, shape[1], size, size)
-        y = nn.functional.conv2d(x, w, padding=padding)
+        x, w = fakel.randn(*shape), fakel.randn(outputs, shape[1] // groups, size, size)
+        how = {"padding": padding, "groups": groups}
+        y = nn.functional.conv2d(x, w, **how)
         grad = fakel.randn(*y.shape)
-        operations = 2 * y.numel() * shape[1] * size * size
-        name = f"conv {shape}→{outputs} {size}x{size}"
-        yield name, operations, lambda x=x, w=w, p=padding: nn.functional.conv2d(x, w, padding=p)
+        operations = 2 * y.numel() * w[0].numel()
+        name = f"conv {shape}→{outputs} {size}x{size}" + (f" of {groups}" if groups > 1 else "")
+        yield name, operations, lambda x=x, w=w, h=how: nn.functional.conv2d(x, w, **h)
         yield (
             f"{name} input gradient",
             operations,
-            lambda s=x.shape, w=w, g=grad, p=padding: nn.grad.conv2d_input(s, w, g, padding=p),
+            lambda s=x.shape, w=w, g=grad, h=how: nn.grad.conv2d_input(s, w, g, **h),
         )
         yield (
             f"{name} weight gradient",
             operations,
-            lambda x=x, s=w.shape, g=grad, p=padding: nn.grad.conv2d_weight(x, s, g, padding=p),
+            lambda x=x, s=w.shape, g=grad, h=how: nn.grad.conv2d_weight(x, s, g, **h),
         )
 
 
