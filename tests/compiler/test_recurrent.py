@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fakel
+from fakel.compiler import target
 from fakel.interpreter import Interpreter
 from fakel.ops.recurrent import lstm
 from tests.compiler.native import Native, both, running_on
@@ -156,3 +157,12 @@ def test_sizes_that_do_not_fit_are_refused():
         arguments = data, fakel.tensor(sizes), states, weights, True, 1, 0.0, False, False
         with pytest.raises(RuntimeError, match="batch_sizes"), running_on(Native()):
             lstm(*arguments)[0].detach().numpy()
+
+
+@pytest.mark.parametrize("processor", [target.SSE2, target.AVX2], ids=["128 bits", "256 bits"])
+@pytest.mark.parametrize("number", [0, 5, 7])
+def test_narrower_vectors_give_the_same(number, processor):
+    with running_on(Interpreter()):
+        expected = run(fakel, CASES[number])
+    with target.override(processor), running_on(Native()):
+        close(run(fakel, CASES[number]), expected)
