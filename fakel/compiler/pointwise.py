@@ -253,12 +253,15 @@ class _Several:
                 end = build.let(call("min", high * unit, size))
                 self._part(number, low * unit, end)
         columns = [*self.sources, *self.results]
+        members = len(self.results[0].accesses)
+        # what all tensors read belongs to none of them: its place must not be taken
+        parts = [range(members) if len(column.accesses) == members else (-1,) for column in columns]
         self.plan.call(
             build.kernel,
             [access for column in columns for access in column.accesses],
             writes=[access for column in self.results for access in column.accesses],
             parallel=parallel,
-            elementwise=[number for column in columns for number in range(len(column.accesses))],
+            elementwise=[number for part in parts for number in part],
             parts=self.nodes,
         )
 

@@ -245,6 +245,13 @@ def test_results_are_not_overwritten_by_the_next_run():
             np.testing.assert_allclose(tensor.numpy(), 2 * number + 1, rtol=1e-5)
 
 
+def test_what_several_updates_read_is_overwritten_by_none_of_them():
+    with executor(Compiler(eager=True)):
+        x, y = (fakel.tensor(value, requires_grad=True) for value in (2.5, -3.0))
+        (x * y).backward()
+        assert (x.grad.item(), y.grad.item()) == (-3.0, 2.5)
+
+
 def test_a_result_without_elements_is_there():
     with executor(Compiler(eager=True)):
         assert (fakel.ones(0, 3) @ fakel.ones(3, 4)).numpy().shape == (0, 4)
