@@ -205,7 +205,7 @@ def test_a_step_is_compiled_at_its_second_sight_and_never_again():
         train(steps=8)
         assert 1 <= len(compiler.programs) <= 3
         for program in compiler.programs.values():
-            assert program.plan.steps
+            assert program.image.rows
 
 
 def test_another_learning_rate_compiles_nothing():
