@@ -12,6 +12,7 @@ from fakel.graph.record import (
     may_capture,
     record,
     recorded_since,
+    recording,
     use_executor,
     watching,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "may_capture",
     "record",
     "recorded_since",
+    "recording",
     "strided",
     "use_executor",
     "watching",

@@ -157,6 +157,13 @@ def recorded_since(count: int | None = None) -> Any:
     return len(pending) if count is None else pending[count:]
 
 
+def recording() -> Any:
+    """The lock to hold from looking at the run until everything refers to what a call exposes: no
+    other thread flushes meanwhile.
+    """
+    return _recorder.lock
+
+
 def current_run() -> Run:
     """The run of recalled calls since the last flush."""
     return _recorder.run

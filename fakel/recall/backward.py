@@ -24,6 +24,7 @@ from fakel.graph import (
     leaf,
     may_capture,
     recorded_since,
+    recording,
     watching,
 )
 from fakel.graph.run import Recipe, outside
@@ -155,8 +156,9 @@ def backward(
         known = None if key is None else _templates.get(key)
         if type(known) is BackwardTemplate:
             if not any(history.run.calls[position].freed for position in known.consumed):
-                begin_backward()
-                known.apply(history.run)
+                with recording():
+                    begin_backward()
+                    known.apply(history.run)
                 return
         elif key is not None and known is not _PLAIN:
             if len(_templates) >= _MOST_TEMPLATES:

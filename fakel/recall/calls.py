@@ -15,7 +15,7 @@ from typing import Any
 from fakel.autograd.anomaly import anomaly
 from fakel.autograd.modes import state as modes
 from fakel.autograd.tape import saved_tensor_hooks
-from fakel.graph import current_run, may_capture, recorded_since, watching
+from fakel.graph import current_run, may_capture, recorded_since, recording, watching
 from fakel.recall.capture import BY_VALUE, Capture, SpoiltError
 from fakel.recall.expect import Expectation
 from fakel.recall.keys import Tensors, add_all_to_key, is_operand
@@ -46,24 +46,16 @@ def recalled(
     def call(*args: Any, **kwargs: Any) -> Any:
         if anomaly.enabled or saved_tensor_hooks or not may_capture():
             return function(*args, **kwargs)
-        run = current_run()
-        before = run.state
-        if before is not None:
-            expected = before.expected
+        with recording():
+            run = current_run()
+            before = run.state
+            expected = None if before is None else before.expected
             if expected is not None and expected.function is function:
                 met = expected.meet(run, args, kwargs)
                 if met is not None:
-                    arguments, floats, edges = met
-                    template = expected.template
-                    recalling = template.start(arguments, floats)
-                    if template.others:
-                        for leaf in recalling.slots[len(arguments) :]:
-                            if leaf.run is not run.token:
-                                run.bind(leaf)
-                    run.state = expected.following
-                    return template.finish(recalling, edges, arguments)
+                    return expected.recall(run, *met)
         tensors = Tensors()
-        floats = [] if numbers else None
+        floats: list[float] | None = [] if numbers else None
         parts: list[Any] = [function, modes.enabled, modes.inference, get_default_dtype()]
         if not add_all_to_key(args, parts, tensors, floats):
             return function(*args, **kwargs)
@@ -80,7 +72,8 @@ def recalled(
             known = _templates.get(key)
         if type(known) is Template:
             free = numbers and not by_value
-            return _recall(known, function, args, kwargs, tensors, floats or [], free)
+            with recording():
+                return _recall(known, function, args, kwargs, tensors, floats or [], free)
         if known is None or known is _PLAIN or not tensors:
             if known is None and tensors:
                 _remember(key, _SEEN)

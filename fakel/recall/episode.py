@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fakel.autograd.modes import state as modes
-from fakel.graph import current_run, recorded_since, watching
+from fakel.graph import current_run, recorded_since, recording, watching
 from fakel.recall.capture import Capture, SpoiltError
 from fakel.recall.template import Described, Template, lead
 from fakel.tensor import Tensor
@@ -228,11 +228,12 @@ class Episode:
 
 def _apply(template: Template, arguments: list[Tensor]) -> list[Tensor]:
     edges: list[Any] = []
-    run = current_run()
-    extra = lead(run, arguments, template.edges, edges)
-    call = template.start(arguments, [])
-    run.lead(call, extra)
-    made: list[Tensor] = template.finish(call, edges, arguments)
+    with recording():
+        run = current_run()
+        extra = lead(run, arguments, template.edges, edges)
+        call = template.start(arguments, [])
+        run.lead(call, extra)
+        made: list[Tensor] = template.finish(call, edges, arguments)
     return made
 
 

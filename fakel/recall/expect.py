@@ -102,6 +102,19 @@ class Expectation:
             run.unbind(count)
         return met
 
+    def recall(
+        self, run: Run, arguments: list[Tensor], numbers: list[float], edges: list[Any]
+    ) -> Any:
+        """Does what the template says, for what `meet` has found."""
+        template = self.template
+        call = template.start(arguments, numbers)
+        if template.others:
+            for leaf in call.slots[len(arguments) :]:  # type: ignore[index]
+                if leaf.run is not run.token:
+                    run.bind(leaf)
+        run.state = self.following
+        return template.finish(call, edges, arguments)
+
     def _meet(self, run: Run, args: tuple[Any, ...]) -> Met | None:
         token, leaves = run.token, run.leaves
         arguments: list[Tensor] = []
