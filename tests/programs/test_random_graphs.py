@@ -34,7 +34,7 @@ FAMILIES = {
     "layers": LAYERS,
     "everything": STATEMENTS | LAYERS,
 }
-FEW = 20  # of each family: about eight seconds on one core
+FEW = 15  # of each family: about ten seconds on one core
 MOST = 20  # failures that are shrunk and shown
 
 

@@ -252,7 +252,7 @@ def _attention(write: Writer):
 @layer
 def _recurrent(write: Writer):
     name, x = source(write, (3,), 1)
-    if str(x.dtype) != "torch.float32" or x.shape[0] > 9:
+    if str(x.dtype) != "torch.float32" or x.shape[0] > 9 or not x.shape[-1]:
         return False
     hidden = write.choose((1, 3, 8))
     kind = write.choose(("LSTM", "GRU", "RNN"))
