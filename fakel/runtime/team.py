@@ -37,7 +37,7 @@ from fakel.runtime.control import (
 from fakel.runtime.native import load_library
 from fakel.runtime.threads import available_processors, get_num_threads
 
-BETWEEN_PROGRAMS = 50e-6
+BETWEEN_PROGRAMS = 200e-6
 """Seconds for which a worker watches for the next program before it sleeps."""
 
 WITHIN_PROGRAM = 200e-6
