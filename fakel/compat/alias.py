@@ -18,7 +18,9 @@ from types import ModuleType
 from typing import Any
 
 # fakel's own layers, which have no counterpart of that name in PyTorch
-PRIVATE = frozenset({"cli", "compat", "graph", "interpreter", "ops", "runtime", "tensor", "vision"})
+PRIVATE = frozenset(
+    {"cli", "compat", "graph", "interpreter", "ops", "recall", "runtime", "tensor", "vision"}
+)
 ROOTS = {"torchvision": "fakel.vision", "torch": "fakel"}
 MOVED = {"torch.version": "fakel.compat.version"}
 
