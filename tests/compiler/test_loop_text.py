@@ -14,6 +14,7 @@ from fakel import nn
 from fakel.compiler import kernels, target
 from fakel.compiler.driver import optimized
 from fakel.compiler.graph import Graph
+from fakel.compiler.naming import name_shared
 from fakel.compiler.plan import Plan
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
@@ -38,6 +39,8 @@ class _Show(Interpreter):
         (_, donated), leaves = structure(program)
         plan = Plan(optimized(Graph.of(program, leaves, donated)))
         plan.lower()
+        for step in plan.steps:
+            name_shared(step.kernel)
         self.text = "\n".join(repr(step.kernel) for step in plan.steps)
         super().run(program)
 
