@@ -52,7 +52,7 @@ class Compiler:
         self.eager = eager
         self.interpreter = Interpreter()
         self.sightings: OrderedDict[Any, int] = OrderedDict()
-        self.programs: OrderedDict[Any, Any] = OrderedDict()
+        self.programs: dict[Any, Any] = {}
         self.compilations: dict[tuple[str, int], int] = {}
 
     def run(self, program: list[Node]) -> None:
@@ -64,15 +64,14 @@ class Compiler:
         key, leaves = found
         native = self.programs.get(key)
         if native is None and self._pays(key[0], program):
+            if len(self.programs) >= _PROGRAMS:
+                del self.programs[min(self.programs, key=self._last_use)]
             native = self.programs[key] = self._compile(program, leaves, key)
-            if len(self.programs) > _PROGRAMS:
-                self.programs.popitem(last=False)
         if native is None or native is INTERPRETED:
             # the interpreter writes in place what only the program refers to
             del found, leaves
             self.interpreter.run(program)
             return
-        self.programs.move_to_end(key)
         try:
             native.run(dict(enumerate(program)), leaves)
         except Exception as error:
@@ -96,6 +95,11 @@ class Compiler:
             return None
         (_, donated), leaves = found
         return Replay(native, program, leaves, donated)
+
+    def _last_use(self, key: Any) -> int:
+        """Orders programs by their last run, also by those that `Replay` made."""
+        native = self.programs[key]
+        return 0 if native is INTERPRETED else int(native.used)
 
     def _pays(self, key: Any, program: list[Node]) -> bool:
         count = self.sightings.pop(key, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,9 @@ class Image:
     kernels: tuple[str, ...]
 
 
+_runs = itertools.count(1)
+
+
 class Program:
     """Runs one structure of nodes. ``run`` takes nodes of that structure and their leaves.
 
@@ -67,6 +71,8 @@ class Program:
         image: what it does.
         libraries: the native code of its kernels.
     """
+
+    used = 0  # the number of the last run among those of all programs
 
     def __init__(self, image: Image, libraries: Sequence[Library]) -> None:
         self.image = image
@@ -116,6 +122,7 @@ class Program:
             nodes: by position; those that are held are enough.
             leaves: in the order of the key.
         """
+        self.used = next(_runs)
         arrays, addresses = self._arrays.copy(), self._addresses
         where: dict[int, int] = {}
         for number, leaf in self.leaves:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from fakel.compiler.structure import sole
@@ -21,7 +22,8 @@ class Replay:
     def __init__(
         self, native: Any, program: list[Node], leaves: list[Node], donated: tuple[int, ...]
     ) -> None:
-        self.native = native
+        # weak: the executor bounds the number of programs
+        self.native = weakref.ref(native)
         self.donated = donated
         # until `place` says where they are
         self.positions = {id(node): place for place, node in enumerate(program) if node.held}
@@ -47,6 +49,9 @@ class Replay:
 
     def execute(self, run: Run) -> bool:
         """Computes the held nodes of a run; False when that takes another program."""
+        native = self.native()
+        if native is None:
+            return False
         all_leaves, nodes = run.leaves, run.nodes
         leaves = [all_leaves[number] for number in self.leaves]
         for leaf in leaves:
@@ -56,7 +61,7 @@ class Replay:
             if not sole(leaves[number].value):
                 return False
         try:
-            self.native.run({place: nodes[number] for place, number in self.outputs}, leaves)
+            native.run({place: nodes[number] for place, number in self.outputs}, leaves)
         except Exception:
             return False  # who runs the nodes one by one finds out which of them failed
         return True

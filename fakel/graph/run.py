@@ -43,17 +43,15 @@ def outside(
 class State:
     """What a run has recorded so far; ``next`` leads on from here.
 
-    ``expected`` is the call that followed last time, ``stamps`` mark the tensors that the call
-    which led here has made.
+    ``expected`` is the call that followed last time, ``misses`` says how often it did not.
     """
 
-    __slots__ = ("expected", "misses", "next", "references", "stamps", "variants")
+    __slots__ = ("expected", "misses", "next", "references", "variants")
 
     def __init__(self) -> None:
         self.next: dict[Any, State] = {}
         self.expected: Any = None
         self.misses = 0
-        self.stamps: tuple[Any, ...] = ()
         # references that the run itself holds to each of its nodes and leaves
         self.references: tuple[list[int], list[int]] | None = None
         # which nodes and leaves are held by others -> how to run the program for that

@@ -11,16 +11,17 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fakel.autograd.modes import state as modes
 from fakel.graph import current_run, recorded_since, recording, watching
 from fakel.recall.capture import Capture, SpoiltError
-from fakel.recall.template import Described, Template, lead
+from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor
 from fakel.tensor.generator import default_generator
 
-_HERE = __file__
+_OURS = str(Path(__file__).parent.parent) + "/"
 
 
 class _Observing:
@@ -169,7 +170,7 @@ def _seen_by_callers() -> list[Tensor]:
     found: list[Tensor] = []
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != "observed":
-        if not frame.f_code.co_filename.startswith(_HERE.rsplit("/", 2)[0]):
+        if not frame.f_code.co_filename.startswith(_OURS):
             for value in frame.f_locals.values():
                 found += _tensors_in(value)
         frame = frame.f_back
@@ -246,6 +247,3 @@ def _found(described: Any, values: list[Tensor]) -> Any:
     if kind is dict:
         return {key: _found(part, values) for key, part in parts.items()}
     return kind([_found(part, values) for part in parts])
-
-
-__all__ = ["Described", "Episode", "Observation", "action", "observing"]
