@@ -143,9 +143,13 @@ class Planned(Program):
             for a in step.inputs
         ]
         if step.value.name == "write":
-            # its meaning writes into what it is given
-            views[0] = views[0].copy()
-        values = evaluate(step.value, views)
+            # its meaning writes into what it is given, as it is stored
+            written = step.value.operator.meaning(
+                views[0].copy(), views[1], **step.value.parameters
+            )
+            values = (written,)
+        else:
+            values = evaluate(step.value, views)
         for access, value in zip(step.results, values, strict=True):
             np.copyto(self._home(access, arrays).reshape(access.shape), value)
 

@@ -318,3 +318,16 @@ def test_a_loop_compiles_one_program(optimizer, monkeypatch):
             update.step()
             loss.item()
     assert len(compiled) == 1
+
+
+@pytest.mark.parametrize("dtype", [fakel.bfloat16, fakel.float16])
+def test_a_number_of_sixteen_bits_is_written_through_a_view(dtype):
+    """Writes that have no kernel see numbers as they are stored, also a single one."""
+    before = use_executor(Compiler(eager=True))
+    try:
+        for value in (2.0, 3.0, 4.0):
+            x = fakel.tensor(value, dtype=dtype)
+            x.unsqueeze(0).unfold(0, 1, 3).neg_()
+            assert x.item() == -value
+    finally:
+        use_executor(before)
