@@ -78,6 +78,15 @@ def _register(hooks, hook, *, prepend=False, flags=()):
     return handle
 
 
+def run_registration_hooks(hooks, module, name, value):
+    """What is registered, after the hooks, each of which may replace it."""
+    for hook in hooks.values():
+        replaced = hook(module, name, value)
+        if replaced is not None:
+            value = replaced
+    return value
+
+
 def register_module_forward_pre_hook(hook):
     """Call ``hook(module, args)`` before the forward of every module."""
     return _register(_global_forward_pre_hooks, hook)

@@ -1,7 +1,7 @@
 """Module: the base class of every layer and network.
 
-Hooks are in hooks.py, the state_dict in state.py; here are attributes, traversal, conversion,
-calling and printing.
+Hooks are in hooks.py, the state_dict in state.py, printing in printing.py; here are attributes,
+traversal, conversion and calling.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from fakel.nn.modules.hooks import (
     register_module_full_backward_pre_hook,
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
+    run_registration_hooks,
 )
+from fakel.nn.modules.printing import ModulePrinting
 from fakel.nn.modules.state import ModuleState
 from fakel.nn.parameter import Buffer, Parameter, is_lazy
 from fakel.recall import world
@@ -67,7 +69,7 @@ _TABLES = (
 )
 
 
-class Module(ModuleState, ModuleHooks):
+class Module(ModuleState, ModuleHooks, ModulePrinting):
     """The base class of all layers and networks.
 
     A subclass calls ``super().__init__()`` first, assigns its parameters, buffers and
@@ -130,7 +132,7 @@ class Module(ModuleState, ModuleHooks):
                 f"cannot assign '{type_name(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
-        tensor = _run_registration_hooks(_global_buffer_registration_hooks, self, name, tensor)
+        tensor = run_registration_hooks(_global_buffer_registration_hooks, self, name, tensor)
         self._buffers[name] = tensor
         if persistent:
             self._non_persistent_buffers_set.discard(name)
@@ -158,7 +160,7 @@ class Module(ModuleState, ModuleHooks):
                 "as a function of another Tensor, compute the value in "
                 "the forward() method."
             )
-        self._parameters[name] = _run_registration_hooks(
+        self._parameters[name] = run_registration_hooks(
             _global_parameter_registration_hooks, self, name, param
         )
 
@@ -175,7 +177,7 @@ class Module(ModuleState, ModuleHooks):
         if name == "":
             raise KeyError('module name can\'t be empty string ""')
         world.changed()
-        self._modules[name] = _run_registration_hooks(
+        self._modules[name] = run_registration_hooks(
             _global_module_registration_hooks, self, name, module
         )
 
@@ -225,7 +227,7 @@ class Module(ModuleState, ModuleHooks):
                 raise AttributeError("cannot assign module before Module.__init__() call")
             self._forget(name, attributes, parameters, buffers)
             hooks = _global_module_registration_hooks
-            modules[name] = _run_registration_hooks(hooks, self, name, value)
+            modules[name] = run_registration_hooks(hooks, self, name, value)
         elif modules is not None and name in modules:
             if value is not None:
                 raise TypeError(
@@ -233,7 +235,7 @@ class Module(ModuleState, ModuleHooks):
                     "(torch.nn.Module or None expected)"
                 )
             hooks = _global_module_registration_hooks
-            modules[name] = _run_registration_hooks(hooks, self, name, value)
+            modules[name] = run_registration_hooks(hooks, self, name, value)
         elif isinstance(value, Buffer) or (buffers is not None and name in buffers):
             self._set_buffer(name, value)
         else:
@@ -582,41 +584,8 @@ class Module(ModuleState, ModuleHooks):
                 parameter.grad.requires_grad_(False)
             parameter.grad.zero_()
 
-    # Printing ---------------------------------------------------------------------------------
-
-    def _get_name(self):
-        return type(self).__name__
-
-    def extra_repr(self):
-        """The text printed inside the parentheses; subclasses define it."""
-        return ""
-
-    def __repr__(self):
-        extra = self.extra_repr()
-        extra_lines = extra.split("\n") if extra else []
-        child_lines = []
-        for name, module in self._modules.items():
-            text = repr(module).replace("\n", "\n  ")
-            child_lines.append(f"({name}): {text}")
-        if len(extra_lines) == 1 and not child_lines:
-            inside = extra_lines[0]
-        elif extra_lines or child_lines:
-            inside = "\n  " + "\n  ".join(extra_lines + child_lines) + "\n"
-        else:
-            inside = ""
-        return f"{self._get_name()}({inside})"
-
 
 _MISSING = object()
-
-
-def _run_registration_hooks(hooks, module, name, value):
-    for hook in hooks.values():
-        replaced = hook(module, name, value)
-        if replaced is not None:
-            value = replaced
-    return value
-
 
 world.modules.append(Module)
 world.TABLES.update(_TABLES, ("_non_persistent_buffers_set", "_compiled_call_impl", "_layers"))
