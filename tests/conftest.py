@@ -10,7 +10,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.support.both", "tests.support.compare")
+pytest.register_assert_rewrite(
+    "tests.support.both", "tests.support.compare", "tests.goldens.values"
+)
 
 settings.register_profile(
     "fakel",

@@ -1,34 +1,24 @@
 """Initialisation: PyTorch's numbers from golden files, its errors and warnings, and properties."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fakel
 from fakel.nn import init
+from tests.goldens import cases, load
+from tests.goldens.values import assert_same
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "goldens" / "random_init.json").read_text())
-# LAPACK's and NumPy's logarithm round differently from PyTorch's
-TOLERANCE = {"orthogonal_": 1e-6}
+GOLDEN = load("init")
+CASES = cases("init", fakel)
 
 
-@pytest.mark.parametrize("expression", GOLDEN["cases"])
+@pytest.mark.parametrize("expression", GOLDEN)
 def test_numbers_are_those_of_pytorch(expression):
-    golden = GOLDEN["cases"][expression]
-    fakel.manual_seed(GOLDEN["seed"])
-    result = eval(expression, {"torch": fakel})
-    assert list(result.shape) == golden["shape"]
-    assert str(result.dtype) == golden["dtype"]
-    values = np.asarray(result._values(), np.float64).reshape(-1)
-    tolerance = next((t for name, t in TOLERANCE.items() if name in expression), 0)
-    if "values" in golden:
-        np.testing.assert_allclose(values, golden["values"], rtol=0, atol=tolerance)
-    else:
-        ends = [*golden["first"], *golden["last"]]
-        np.testing.assert_allclose([*values[:4], *values[-4:]], ends, rtol=0, atol=tolerance)
+    # LAPACK rounds differently from PyTorch's
+    tolerance = 1e-6 if "orthogonal" in expression else 0
+    assert_same(CASES[expression](), GOLDEN[expression], absolute=tolerance)
 
 
 CALLS = {

@@ -1,18 +1,12 @@
-"""Records how PyTorch prints a few hundred tensors: `python tests/goldens/printing_record.py`.
-
-Writes printing.json.gz beside this file; tests/tensor/test_printing.py reads it without PyTorch.
-"""
+"""How a few hundred tensors print."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-from pathlib import Path
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-
-TARGET = Path(__file__).with_name("printing.json.gz")
 
 DTYPES = (
     "float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool "
@@ -99,8 +93,8 @@ def make(
         return np.asarray(real_values(random, kind, shape)).astype(dtype)
 
 
-def cases() -> list[dict]:
-    random = np.random.RandomState(0)
+def choices() -> list[tuple]:
+    """dtype, kind of values, shape, options, requires_grad, default dtype."""
     chosen: list[tuple[str, str, tuple[int, ...], dict, bool, str]] = []
     for dtype in DTYPES:
         for number, shape in enumerate(SHAPES):
@@ -132,30 +126,26 @@ def cases() -> list[dict]:
     for dtype in ("float32", "float16", "complex64"):
         for length in range(8, 24):
             chosen.append((dtype, "normal", (length,), {}, True, "float32"))
-    return [
-        {
-            "dtype": dtype,
-            "shape": list(shape),
-            "bytes": base64.b64encode(make(random, dtype, kind, shape).tobytes()).decode(),
-            "options": option,
-            "requires_grad": requires_grad,
-            "default_dtype": default,
-        }
-        for dtype, kind, shape, option, requires_grad, default in chosen
-    ]
+    return chosen
 
 
-def printed_by_torch(case: dict) -> str:
-    import torch
-
-    dtype = getattr(torch, case["dtype"])
-    data = bytearray(base64.b64decode(case["bytes"]))
-    flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
-    tensor = flat.reshape(case["shape"]).clone()
-    tensor.requires_grad_(case["requires_grad"])
+def printed(
+    torch: Any,
+    values: np.ndarray,
+    dtype: str,
+    options: dict[str, Any],
+    requires_grad: bool,
+    default: str,
+) -> str:
+    """The text of a tensor under print options and a default dtype."""
+    kind = getattr(torch, dtype)
+    data = bytearray(values.tobytes())
+    flat = torch.frombuffer(data, dtype=kind) if data else torch.empty(0, dtype=kind)
+    tensor = flat.reshape(values.shape).clone()
+    tensor.requires_grad_(requires_grad)
     torch.set_printoptions(profile="default")
-    torch.set_printoptions(**case["options"])
-    torch.set_default_dtype(getattr(torch, case["default_dtype"]))
+    torch.set_printoptions(**options)
+    torch.set_default_dtype(getattr(torch, default))
     try:
         return repr(tensor)
     finally:
@@ -163,12 +153,12 @@ def printed_by_torch(case: dict) -> str:
         torch.set_printoptions(profile="default")
 
 
-def main() -> None:
-    recorded = [{**case, "text": printed_by_torch(case)} for case in cases()]
-    body = json.dumps(recorded, separators=(",", ":")).encode()
-    TARGET.write_bytes(gzip.compress(body, mtime=0))
-    print(f"{len(recorded)} cases, {TARGET.stat().st_size} bytes")
-
-
-if __name__ == "__main__":
-    main()
+def cases(torch: Any) -> dict[str, Callable[[], str]]:
+    """All of them."""
+    random = np.random.RandomState(0)
+    table = {}
+    for number, (dtype, kind, shape, *rest) in enumerate(choices()):
+        values = make(random, dtype, kind, shape)
+        name = f"{number}: {dtype} {kind} {list(shape)} {rest[0]}"
+        table[name] = functools.partial(printed, torch, values, dtype, *rest)
+    return table

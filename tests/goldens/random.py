@@ -1,23 +1,13 @@
-"""Records random numbers of PyTorch for tests/ops/test_random.py, tests/nn/test_init.py.
-
-    python scripts/record_random_goldens.py
-
-Needs PyTorch, and a CPU that is not Intel's: on those PyTorch has MKL draw some numbers. Each case
-is an expression that is evaluated after seeding; what is kept are its values (a checksum of long
-ones) and a checksum of the generator's state afterwards.
-"""
+"""Random numbers: expressions evaluated after seeding, with the generator's state afterwards."""
 
 from __future__ import annotations
 
-import json
-import zlib
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from typing import Any
 
-import torch
+from tests.goldens.values import checksum, described
 
-GOLDENS = Path(__file__).resolve().parent.parent / "tests" / "goldens"
 SEED = 42
-SHORT = 40  # values up to this many are kept one by one, of more the ends and a checksum
 
 SIZES = (1, 2, 15, 16, 17, 100, 5000)
 FACTORIES = (
@@ -94,67 +84,20 @@ DISTRIBUTIONS = (
     "torch._standard_gamma(torch.tensor([0.1, 0.5, 1.0, 2.5, 30.0]))",
     "torch._sample_dirichlet(torch.tensor([[0.5, 1.0, 2.0], [3.0, 4.0, 5.0]]))",
 )
-INITS = (
-    "torch.nn.init.uniform_(torch.empty(3, 5), -1, 2)",
-    "torch.nn.init.normal_(torch.empty(3, 5), 1, 2)",
-    "torch.nn.init.trunc_normal_(torch.empty(3, 50))",
-    "torch.nn.init.trunc_normal_(torch.empty(3, 50), std=0.02)",
-    "torch.nn.init.trunc_normal_(torch.empty(3, 50), 1.0, 2.0, 2.0, 2.5)",
-    "torch.nn.init.trunc_normal_(torch.empty(3, 5, dtype=torch.bfloat16), std=2.0)",
-    "torch.nn.init.xavier_uniform_(torch.empty(3, 5), gain=2.0)",
-    "torch.nn.init.xavier_normal_(torch.empty(3, 5, 2, 2))",
-    "torch.nn.init.kaiming_uniform_(torch.empty(3, 5), a=5**0.5)",
-    "torch.nn.init.kaiming_normal_(torch.empty(3, 5, 3), mode='fan_out', nonlinearity='relu')",
-    "torch.nn.init.orthogonal_(torch.empty(3, 5), gain=0.5)",
-    "torch.nn.init.orthogonal_(torch.empty(5, 3))",
-    "torch.nn.init.orthogonal_(torch.empty(4, 2, 2))",
-    "torch.nn.init.sparse_(torch.empty(6, 4), 0.4)",
-    "torch.nn.init.eye_(torch.empty(3, 5))",
-    "torch.nn.init.dirac_(torch.empty(6, 3, 3, 3), groups=2)",
-    "torch.nn.init.constant_(torch.empty(2, 2), 0.3)",
-)
 
 
-def checksum(tensor: torch.Tensor) -> int:
-    """CRC-32 of a tensor's bytes in logical order."""
-    return zlib.crc32(tensor.contiguous().view(torch.uint8).numpy().tobytes())
-
-
-def numbers(tensor: torch.Tensor) -> list:
-    """The elements as a flat list; of complex numbers both parts."""
-    flat = tensor.reshape(-1)
-    return torch.view_as_real(flat).reshape(-1).tolist() if flat.is_complex() else flat.tolist()
-
-
-def record(expression: str) -> dict:
-    """What the expression gives after seeding."""
+def evaluated(torch: Any, expression: str) -> dict[str, Any]:
+    """What an expression gives after seeding, and the state that it leaves."""
     torch.manual_seed(SEED)
     result = eval(expression, {"torch": torch})
-    case = {
-        "shape": list(result.shape),
-        "dtype": str(result.dtype),
-        "state": checksum(torch.get_rng_state()),
-    }
-    values = numbers(result)
-    if len(values) <= SHORT:
-        return {**case, "values": values}
-    return {**case, "first": values[:4], "last": values[-4:], "checksum": checksum(result)}
+    return {"result": described(torch, result), "state": checksum(torch, torch.get_rng_state())}
 
 
-def main() -> None:
-    """Writes the golden files."""
-    GOLDENS.mkdir(exist_ok=True)
-    for name, cases in (("random", (*FACTORIES, *FILLED, *DISTRIBUTIONS)), ("random_init", INITS)):
-        golden = {
-            "torch": torch.__version__.split("+")[0],
-            "seed": SEED,
-            "cases": {expression: record(expression) for expression in cases},
-        }
-        text = json.dumps(golden, indent=1)
-        # lists of numbers on one line
-        lines = text.replace("[\n    ", "[").replace(",\n    ", ", ").replace("\n   ]", "]")
-        (GOLDENS / f"{name}.json").write_text(lines + "\n")
+def expressions(torch: Any, table: Iterable[str]) -> dict[str, Callable[[], Any]]:
+    """Cases that are expressions."""
+    return {each: lambda each=each: evaluated(torch, each) for each in table}
 
 
-if __name__ == "__main__":
-    main()
+def cases(torch: Any) -> dict[str, Callable[[], Any]]:
+    """All of them."""
+    return expressions(torch, (*FACTORIES, *FILLED, *DISTRIBUTIONS))

@@ -1,0 +1,33 @@
+"""Initialisation: what each function of torch.nn.init makes of empty tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.goldens.random import expressions
+
+INITS = (
+    "torch.nn.init.uniform_(torch.empty(3, 5), -1, 2)",
+    "torch.nn.init.normal_(torch.empty(3, 5), 1, 2)",
+    "torch.nn.init.trunc_normal_(torch.empty(3, 50))",
+    "torch.nn.init.trunc_normal_(torch.empty(3, 50), std=0.02)",
+    "torch.nn.init.trunc_normal_(torch.empty(3, 50), 1.0, 2.0, 2.0, 2.5)",
+    "torch.nn.init.trunc_normal_(torch.empty(3, 5, dtype=torch.bfloat16), std=2.0)",
+    "torch.nn.init.xavier_uniform_(torch.empty(3, 5), gain=2.0)",
+    "torch.nn.init.xavier_normal_(torch.empty(3, 5, 2, 2))",
+    "torch.nn.init.kaiming_uniform_(torch.empty(3, 5), a=5**0.5)",
+    "torch.nn.init.kaiming_normal_(torch.empty(3, 5, 3), mode='fan_out', nonlinearity='relu')",
+    "torch.nn.init.orthogonal_(torch.empty(3, 5), gain=0.5)",
+    "torch.nn.init.orthogonal_(torch.empty(5, 3))",
+    "torch.nn.init.orthogonal_(torch.empty(4, 2, 2))",
+    "torch.nn.init.sparse_(torch.empty(6, 4), 0.4)",
+    "torch.nn.init.eye_(torch.empty(3, 5))",
+    "torch.nn.init.dirac_(torch.empty(6, 3, 3, 3), groups=2)",
+    "torch.nn.init.constant_(torch.empty(2, 2), 0.3)",
+)
+
+
+def cases(torch: Any) -> dict[str, Callable[[], Any]]:
+    """All of them."""
+    return expressions(torch, INITS)
