@@ -23,7 +23,6 @@ from fakel.ops.activation import (
     mish,
     prelu,
     relu6,
-    rrelu,
     selu,
     silu,
     softplus,
@@ -201,9 +200,14 @@ def hardtanh_(input, min_val=-1.0, max_val=1.0):
     return hardtanh(input, min_val, max_val, True)
 
 
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """`torch.rrelu`, or in place."""
+    return (ops.rrelu_ if inplace else ops.rrelu)(input, lower, upper, training)
+
+
 def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
     """In-place form of `rrelu`."""
-    return rrelu(input, lower, upper, training, True)
+    return ops.rrelu_(input, lower, upper, training)
 
 
 def threshold_(input, threshold, value):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from fakel import ops
 from fakel.ops.convolution import scalar_name
-from fakel.ops.declare import gradient, operator, primitive, wrap_dim
+from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics.error_function import erf
 from fakel.ops.random import negative_slopes
+from fakel.ops.random_fill import chosen_generator
 from fakel.tensor import Tensor, dtypes, finfo
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -91,14 +93,48 @@ def prelu(input, weight):
     return ops.where(input > 0, input, input * weight.reshape(shape))
 
 
-@operator(method=False, out=False)
-def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
-    """`x` where positive, else `a · x`; a is random in [lower, upper], their mean in evaluation."""
+@function
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    generator: Any = None,
+) -> Tensor:
+    """`x` where positive, else `a · x`; a is random in [lower, upper], their mean in evaluation.
+
+    Xu et al., arXiv:1505.00853.
+
+    Args:
+        input: x.
+        lower: the smallest a.
+        upper: the largest a.
+        training: whether a is drawn, for each element that is not positive.
+        generator: what it is drawn from; the default generator for None.
+
+    Raises:
+        RuntimeError: when `lower` exceeds `upper`.
+    """
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
-        return leaky_relu(input, (lower + upper) / 2, inplace)
-    factors = negative_slopes(input._values(), lower, upper, input.dtype)
-    noise = Tensor._from_array(factors, input.dtype)
-    return in_place_or_not(lambda x: x * noise, input, inplace)
+        return leaky_relu(input, (lower + upper) / 2)
+    source = chosen_generator("rrelu", generator)
+    slopes = negative_slopes(source, input._values(), lower, upper, input.dtype)
+    return (input * slopes).to(input.dtype)
+
+
+@function
+def rrelu_(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    generator: Any = None,
+) -> Tensor:
+    """In-place form of `rrelu`."""
+    arguments = (lower, upper, training, generator)
+    return write_in_place("rrelu_", input, lambda x: rrelu(x, *arguments), (), {})
 
 
 @primitive("elu")

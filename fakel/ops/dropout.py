@@ -22,7 +22,6 @@ def _check_probability(p):
 
 
 def _drop(input, p, training, inplace, *, features, alpha):
-    _check_probability(p)
     if p == 0 or not training or input.numel() == 0:
         return input
     if p == 1:
@@ -49,23 +48,27 @@ def dropout(input, p=0.5, training=True, inplace=False):
 
     Hinton et al., arXiv:1207.0580.
     """
+    _check_probability(p)
     return _drop(input, p, training, inplace, features=False, alpha=False)
 
 
 @operator(method=False, out=False, namespace="nn.functional")
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Dropout that keeps mean and variance of SELU activations (arXiv:1706.02515)."""
+    _check_probability(p)
     return _drop(input, p, training, inplace, features=False, alpha=True)
 
 
 @operator(method=False, out=False, namespace="nn.functional")
 def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Alpha dropout of whole channels."""
+    _check_probability(p)
     return _drop(input, p, training, inplace, features=True, alpha=True)
 
 
 def feature_dropout(input, p, training, inplace=False):
     """Dropout of whole channels of (batch, channels, *)."""
+    _check_probability(p)
     return _drop(input, p, training, inplace, features=True, alpha=False)
 
 
@@ -129,3 +132,30 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
     _check_probability(p)
     _warn_about_dimensions("dropout3d", input.ndim, 3)
     return _drop_unbatched(input, p, training, inplace, 5)
+
+
+# -------------------------------------------------------------------- torch.dropout and its kin
+
+
+def _declare(name, *, features, alpha):
+    """The functions of torch itself, under a name and the name with an underscore."""
+
+    def form(name, inplace):
+        def declared(input, p, train):
+            if p < 0.0 or p > 1.0:
+                raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p:g}")
+            return _drop(input, p, train, inplace, features=features, alpha=alpha)
+
+        declared.__name__ = declared.__qualname__ = name
+        where = " in place" if inplace else ""
+        declared.__doc__ = f"`nn.functional.{name.rstrip('_')}`{where}, with all arguments given."
+        operator(method=False, out=False)(declared)
+
+    form(name, False)
+    form(name + "_", True)
+
+
+_declare("dropout", features=False, alpha=False)
+_declare("alpha_dropout", features=False, alpha=True)
+_declare("feature_dropout", features=True, alpha=False)
+_declare("feature_alpha_dropout", features=True, alpha=True)

@@ -27,7 +27,7 @@ from fakel.ops.random_fill import (
     uniform_values,
 )
 from fakel.tensor import Size, Tensor, dtype, dtypes, get_default_dtype, sampling
-from fakel.tensor.generator import default_generator
+from fakel.tensor.generator import Generator, default_generator
 from fakel.tensor.size import is_contiguous
 
 # -------------------------------------------------------------------- new tensors
@@ -51,6 +51,16 @@ def finished(options: Options, flat: np.ndarray, shape: Sequence[int]) -> Tensor
     if out._shape != tuple(shape):
         out.resize_(shape)
     return fill(out, flat, "RandomBackward0")
+
+
+def normal_numbers(
+    generator: Generator, shape: Size, mean: float, std: float, options: Options
+) -> Tensor:
+    """A new tensor of normal numbers; PyTorch makes them in blocks in contiguous memory only."""
+    out = options.out
+    blocks = out is None or out._shape != shape or out.is_contiguous()  # type: ignore[attr-defined]
+    values = normal_values(generator, shape.numel(), mean, std, options.dtype, blocks)
+    return finished(options, values, shape)
 
 
 def _sizes(name: str, positional: tuple[Any, ...], size: Any) -> Size:
@@ -118,7 +128,7 @@ def randn(
     )
     source = chosen_generator("randn", generator)
     options.check_out()
-    return finished(options, normal_values(source, shape.numel(), 0.0, 1.0, options.dtype), shape)
+    return normal_numbers(source, shape, 0.0, 1.0, options)
 
 
 _MISSING: Any = object()
@@ -237,6 +247,9 @@ def randperm(
 # -------------------------------------------------------------------- new tensors like others
 
 
+_CHANNELS_LAST = {"torch.channels_last": 4, "torch.channels_last_3d": 5}  # and their ranks
+
+
 def _like(
     name: str,
     input: Any,
@@ -250,23 +263,22 @@ def _like(
     """The options, and the strides of the result where they are the input's own."""
     check_tensor(name, "input", 1, input)
     options = Options(name, kind, input.dtype, None, layout, device, requires_grad, pin_memory)
-    if memory_format is not None and str(memory_format) not in (
-        "torch.preserve_format",
-        "torch.contiguous_format",
-    ):
-        raise RuntimeError(
-            f"{name}() keeps the memory format or makes it contiguous, not {memory_format}"
-        )
-    if input._strides is None or str(memory_format) == "torch.contiguous_format":
+    wanted = "torch.preserve_format" if memory_format is None else str(memory_format)
+    if wanted in _CHANNELS_LAST:
+        rank = _CHANNELS_LAST[wanted]
+        if len(input._shape) != rank:
+            raise RuntimeError(f"required rank {rank} tensor to use {wanted[6:]} format")
+        return options, _dense_strides(input._shape, [0, *range(2, rank), 1])
+    if input._strides is None or wanted == "torch.contiguous_format":
         return options, None
-    return options, _dense_strides(input._shape, input._strides)
+    return options, _dense_strides(input._shape, memory_order(input._shape, input._strides))
 
 
-def _dense_strides(shape: Sequence[int], strides: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Strides without gaps in the same order; None where they are the contiguous ones."""
+def _dense_strides(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...] | None:
+    """Strides without gaps, dimensions in this order; None where they are the contiguous ones."""
     dense = [0] * len(shape)
     step = 1
-    for dim in reversed(memory_order(shape, strides)):
+    for dim in reversed(order):
         dense[dim] = step
         step *= max(shape[dim], 1)
     return None if is_contiguous(tuple(shape), tuple(dense)) else tuple(dense)
@@ -309,7 +321,7 @@ def rand_like(
         device: the CPU.
         requires_grad: whether the result requires a gradient.
         pin_memory: must be False.
-        memory_format: whether the input's strides are kept (the default) or not.
+        memory_format: of the result; by default the input's.
     """
     options, strides = _like(
         "rand_like", input, dtype, layout, device, requires_grad, pin_memory, memory_format
@@ -411,21 +423,24 @@ def drawn(draw: Callable[[], np.ndarray], dtype: dtype) -> Tensor:
     return Tensor._from_node(node)
 
 
-def negative_slopes(values: np.ndarray, lower: float, upper: float, dtype: dtype) -> np.ndarray:
+def negative_slopes(
+    source: Generator, values: np.ndarray, lower: float, upper: float, kind: dtype
+) -> Tensor:
     """The factors of ``rrelu``: random for elements that are not positive, 1 for the others.
 
     Args:
+        source: what they are drawn from.
         values: the elements, in compute dtype. Those that are not positive draw, in order.
         lower: the smallest factor.
         upper: the largest factor.
-        dtype: of the elements.
+        kind: dtype of the elements.
 
     Returns:
-        An array of the elements' shape, in storage dtype.
+        A tensor of the elements' shape; of float32 for narrower elements, as they are computed in.
     """
+    wide = dtypes.float64 if kind is dtypes.float64 else dtypes.float32
+    low, high = (float(wide.storage.type(bound)) for bound in (lower, upper))
     negative = values.reshape(-1) <= 0
-    factors = np.ones(values.size)
-    factors[negative] = sampling.uniform(
-        default_generator, int(negative.sum()), lower, upper, dtypes.float64
-    )
-    return narrow(factors.reshape(values.shape), dtype)
+    factors = np.ones(values.size, wide.storage)
+    factors[negative] = sampling.uniform(source, int(negative.sum()), low, high, dtypes.float64)
+    return made(factors.reshape(values.shape), wide)

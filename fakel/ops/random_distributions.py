@@ -24,18 +24,20 @@ from fakel.ops.declare import (
 from fakel.ops.inplace import check_writable, resize_output, store
 from fakel.ops.numerics.gamma import digamma
 from fakel.ops.options import Options, integer_argument, shape_argument
-from fakel.ops.random import finished, made
+from fakel.ops.random import made, normal_numbers
 from fakel.ops.random_fill import (
     FLOATS,
     check_dtype,
+    check_truths,
     chosen_generator,
     drawn_truths,
     equal_truths,
+    in_memory_order,
     normal_values,
     number,
     without_gradient,
 )
-from fakel.tensor import Tensor, dtype, dtypes, get_default_dtype, rejection, sampling
+from fakel.tensor import Tensor, dtypes, get_default_dtype, rejection, sampling
 
 _MOST_CATEGORIES = 1 << 24  # the whole numbers that float32 holds
 
@@ -84,28 +86,32 @@ def normal(
         )
         options.check_out()
         mean, std = number("normal", "mean", 1, mean), number("normal", "std", 2, std)
-        values = normal_values(source, shape.numel(), mean, std, options.dtype)
-        return finished(options, values, shape)
-    result = _normal_of_tensors(source, mean, std, None if out is None else out.dtype)
-    if out is None:
-        return result
-    return _written(out, result)
+        return normal_numbers(source, shape, mean, std, options)
+    return _normal_of_tensors(source, mean, std, out)
 
 
-def _normal_of_tensors(source: Any, mean: Any, std: Any, kind: dtype | None) -> Tensor:
+def _normal_of_tensors(source: Any, mean: Any, std: Any, out: Any) -> Tensor:
     likes = [each for each in (mean, std) if isinstance(each, Tensor)]
-    kind = likes[0].dtype if kind is None else kind
     shape = broadcast_shapes(*(each._shape for each in likes))
-    count = int(np.prod(shape, dtype=np.int64))
+    deviation = 1.0
     if isinstance(std, Tensor):
         if std.dtype.is_complex:
             raise RuntimeError("normal expects standard deviation to be non-complex")
         if std.numel() and not (std.detach()._values() >= 0).all():  # type: ignore[attr-defined]
             raise RuntimeError("normal expects all elements of std >= 0.0")
-        values = normal_values(source, count, 0.0, 1.0, kind)
     else:
-        values = normal_values(source, count, 0.0, number("normal", "std", 2, std), kind)
-    result = made(values.reshape(shape), kind)
+        deviation = number("normal", "std", 2, std)
+    if out is None:
+        kind = likes[0].dtype
+        count = int(np.prod(shape, dtype=np.int64))
+        result = made(normal_values(source, count, 0.0, deviation, kind).reshape(shape), kind)
+    else:
+        result = out
+        if len(likes) == 1:
+            broadcast_shapes(shape, out._shape)
+        elif out._shape != shape:
+            resize_output(out, shape)
+        result.normal_(0.0, deviation, generator=source)  # type: ignore[attr-defined]
     with no_grad():
         if isinstance(std, Tensor):
             result.mul_(std)  # type: ignore[attr-defined]
@@ -113,14 +119,6 @@ def _normal_of_tensors(source: Any, mean: Any, std: Any, kind: dtype | None) -> 
     name = {(True, False): "NormalBackward1", (False, True): "NormalBackward2"}
     which = isinstance(mean, Tensor), isinstance(std, Tensor)
     return without_gradient(result, name.get(which, "NormalBackward3"), *likes)
-
-
-def _written(out: Tensor, result: Tensor) -> Tensor:
-    if out._shape != result._shape:
-        resize_output(out, result._shape)
-    check_writable(out)
-    store(out, result)
-    return out
 
 
 @method
@@ -156,6 +154,7 @@ def bernoulli(
         if out._shape != input._shape:
             out.resize_(input._shape)  # type: ignore[attr-defined]
         return out.bernoulli_(input, generator=source)  # type: ignore[attr-defined, no-any-return]
+    check_truths(input.dtype)
     truths = drawn_truths(source, input._values().reshape(-1), input.dtype)
     result = made(narrow(truths, input.dtype).reshape(input._shape), input.dtype)
     return without_gradient(result, "BernoulliBackward0", input)
@@ -210,12 +209,28 @@ def multinomial(
     rows = weights.reshape(-1, categories) if categories else weights.reshape(-1, 1)[:0]
     if (rows.sum(axis=1) == 0).any():
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    if replacement:
+    if replacement and count > 1:
         indices = sampling.multinomial_with_replacement(source, rows, count)
+        result = made(indices.reshape((*input._shape[:-1], count)), dtypes.int64)
     else:
-        indices = sampling.multinomial_without_replacement(source, rows, count, kind)
-    result = made(indices.reshape((*input._shape[:-1], count)), dtypes.int64)
-    return result if out is None else _written(out, result)
+        result = _largest_over_exponential(source, input, count)
+    if out is None:
+        return result
+    if out._shape != result._shape:
+        resize_output(out, result._shape)
+    check_writable(out)
+    store(out, result)
+    return out
+
+
+def _largest_over_exponential(source: Any, weights: Tensor, count: int) -> Tensor:
+    """Different indices drawn by weight: those of the largest weights over exponential numbers."""
+    waiting = sampling.exponential(source, weights.numel(), 1.0, weights.dtype)
+    waiting = in_memory_order(waiting, weights._shape, weights._strides)
+    scores = weights.detach() / made(waiting, weights.dtype)  # type: ignore[attr-defined]
+    if count == 1:
+        return scores.argmax(-1, keepdim=True)  # type: ignore[no-any-return]
+    return scores.topk(count)[1]  # type: ignore[no-any-return]
 
 
 @function

@@ -433,7 +433,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         check_writable(self)
         if not self.numel():
             return self
-        check_dtype("bernoulli_tensor_cpu_self_", self.dtype, *_TRUTHS)
+        check_truths(self.dtype)
         expanded = p.detach().expand(self._shape)  # type: ignore[attr-defined]
         probabilities = _to_memory_order(expanded._values(), self._strides)
         truths = drawn_truths(source, probabilities, p.dtype)
@@ -458,6 +458,11 @@ def _to_memory_order(array: np.ndarray, strides: Sequence[int] | None) -> np.nda
     if strides is not None:
         array = array.transpose(memory_order(array.shape, strides))
     return array.reshape(-1)
+
+
+def check_truths(kind: dtype) -> None:
+    """Refuses dtypes that cannot hold truth values."""
+    check_dtype("bernoulli_tensor_cpu_self_", kind, *_TRUTHS)
 
 
 def drawn_truths(source: Generator, probabilities: np.ndarray, kind: dtype) -> np.ndarray:

@@ -113,7 +113,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
         eps: has no effect, as in PyTorch.
         dim: the dimension of the categories.
     """
-    noise = -ops.empty_like(logits).exponential_().log()
+    noise = -ops.empty(logits.shape, dtype=logits.dtype).exponential_().log()
     soft = softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

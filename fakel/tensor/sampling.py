@@ -4,8 +4,8 @@ Every function takes the generator first and draws exactly what PyTorch's CPU ke
 same order, so that the numbers and the generator's state afterwards are the same. float32 and
 narrower results agree in every bit, float64 ones too where the C library is the same.
 
-PyTorch has Intel's MKL draw ``bernoulli_`` with a number for p (and so dropout), and
-``exponential_``, on Intel's CPUs; on all others it draws as here.
+No CPU differs. (Releases before 2.7 had MKL draw ``bernoulli_`` and ``exponential_`` on Intel's,
+from a stream that repeated itself: pytorch/pytorch#132395.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec
 
 import numpy as np
 
-from fakel.interpreter import narrow, widen
+from fakel.interpreter import narrow
 from fakel.tensor.arithmetic import by_c_library, fused_multiply_add
 from fakel.tensor.box_muller import normal_blocks
 from fakel.tensor.dtypes import bool_, dtype, float64
@@ -322,27 +322,3 @@ def multinomial_with_replacement(
         cumulated[-1] = 1
         result[row] = np.searchsorted(cumulated.astype(np.float64), uniform64(generator, count))
     return result
-
-
-def multinomial_without_replacement(
-    generator: Generator, weights: np.ndarray, count: int, dtype: dtype
-) -> np.ndarray:
-    """Different indices drawn by weight: those of the largest weights over exponential numbers.
-
-    Args:
-        generator: what they are drawn from.
-        weights: shape (rows, categories), in the dtype that computation takes for ``dtype``.
-        count: draws a row.
-        dtype: the weights' dtype.
-
-    Returns:
-        Indices of shape (rows, count), the first drawn first.
-    """
-    waiting = widen(exponential(generator, weights.size, 1.0, dtype), dtype).reshape(weights.shape)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scores = widen(narrow(weights / waiting, dtype), dtype)
-    if count == 1:
-        best: np.ndarray = scores.argmax(axis=-1, keepdims=True)
-        return best.astype(np.int64)
-    order: np.ndarray = np.argsort(-scores, axis=-1, kind="stable")
-    return order[:, :count].astype(np.int64)
