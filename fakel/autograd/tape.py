@@ -247,6 +247,23 @@ def attach(result: Tensor, node: Backward) -> Tensor:
     return result
 
 
+def retitled(result: Any, title: str, inputs: Iterable[Any] = ()) -> Any:
+    """What was made of several operators, with its history under the name of PyTorch's one.
+
+    Args:
+        result: a tensor, or a tuple or list of them.
+        title: the name, "MseLossBackward0".
+        inputs: what the result was made from; tensors among them keep the names they have.
+    """
+    tensors = result if isinstance(result, (tuple, list)) else (result,)
+    known = [each._grad_fn for each in inputs if isinstance(each, Tensor)]
+    for tensor in tensors:
+        node = tensor._backward_node() if isinstance(tensor, Tensor) else None
+        if node is not None and not any(node is each for each in known):
+            node.__class__ = type(node).titled(title)
+    return result
+
+
 class Pullback(Backward):
     """A backward node given by a function of one gradient, for operations with one input.
 

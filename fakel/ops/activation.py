@@ -78,7 +78,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     return in_place_or_not(lambda x: _leaky_relu(x, slope=float(negative_slope)), input, inplace)
 
 
-@operator(out=False)
+@operator(out=False, backward_name="PreluKernelBackward0")
 def prelu(input, weight):
     """`x` where positive, else `weight · x`, with one weight or one for each channel."""
     channels = input.shape[1] if input.ndim >= 2 else 1
@@ -93,7 +93,7 @@ def prelu(input, weight):
     return ops.where(input > 0, input, input * weight.reshape(shape))
 
 
-@function
+@operator(method=False, out=False, backward_name="RreluWithNoiseBackward0")
 def rrelu(
     input: Tensor,
     lower: float = 1.0 / 8,
@@ -164,7 +164,7 @@ def elu(input, alpha=1.0, inplace=False):
     )
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="CeluBackward0")
 def celu(input, alpha=1.0, inplace=False):
     """`max(0, x) + min(0, alpha · (exp(x / alpha) - 1))` (Barron, arXiv:1704.07483)."""
     if alpha == 0:
@@ -332,7 +332,7 @@ def softplus(input, beta=1, threshold=20):
     return _scaled_softplus(input, beta=float(beta), threshold=float(threshold))
 
 
-@primitive("logsigmoid")
+@primitive("logsigmoid", "LogSigmoidBackward0")
 def _logsigmoid(input):
     return -_softplus(-input)
 
@@ -473,7 +473,7 @@ def gelu(input, approximate="none"):
     return _gelu(input, approximate=approximate)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="GluBackward0")
 def glu(input, dim=-1):
     """`a · sigmoid(b)` for the two halves a and b of a dimension (arXiv:1612.08083)."""
     if input.ndim == 0:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from fakel import ops
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.pooling import lowest, per_dimension, scatter_maxima
 from fakel.tensor import dtypes
@@ -181,7 +182,8 @@ def _adaptive_average(count, input, output_size):
     batched = input if input.ndim == count + 2 else input.unsqueeze(0)
     shape = (*batched.shape[:2], *output)
     result = _adaptive_average_pool(batched, output=output, shape=shape)
-    return result if input.ndim == count + 2 else result.squeeze(0)
+    title = "MeanBackward1" if set(output) == {1} else f"AdaptiveAvgPool{count}DBackward0"
+    return retitled(result if input.ndim == count + 2 else result.squeeze(0), title)
 
 
 def _adaptive_maximum(count, input, output_size):
@@ -206,7 +208,7 @@ def _adaptive_maximum(count, input, output_size):
 # The public operators
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="SqueezeBackward1")
 def adaptive_avg_pool1d(input, output_size):
     """Means over `output_size` windows that cover the last dimension evenly."""
     return _adaptive_average(1, input, output_size)
@@ -224,19 +226,23 @@ def adaptive_avg_pool3d(input, output_size):
     return _adaptive_average(3, input, output_size)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="SqueezeBackward1")
 def adaptive_max_pool1d(input, output_size):
     """The maxima of `output_size` windows that cover the last dimension, and their positions."""
     return _adaptive_maximum(1, input, output_size)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False, out=False, namespace="nn.functional", backward_name="AdaptiveMaxPool2DBackward0"
+)
 def adaptive_max_pool2d_with_indices(input, output_size):
     """The maxima of windows that cover the last two dimensions, and their flat positions."""
     return _adaptive_maximum(2, input, output_size)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False, out=False, namespace="nn.functional", backward_name="AdaptiveMaxPool3DBackward0"
+)
 def adaptive_max_pool3d_with_indices(input, output_size):
     """The maxima of windows that cover the last three dimensions, and their flat positions."""
     return _adaptive_maximum(3, input, output_size)
@@ -299,6 +305,6 @@ def fractional_max_pool(
         batched, samples, kernel=kernel, output=output, shape=(shape, shape),
         dtype=(input.dtype, dtypes.int64),
     )  # fmt: skip
-    if input.ndim == count + 2:
-        return values, indices
-    return values.squeeze(0), indices.squeeze(0)
+    if input.ndim != count + 2:
+        values, indices = values.squeeze(0), indices.squeeze(0)
+    return retitled(values, f"FractionalMaxPool{count}DBackward0"), indices

@@ -18,7 +18,7 @@ from fakel.ops.declare import (
     scalar,
     unary,
 )
-from fakel.ops.primitive import shown_as
+from fakel.ops.primitive import refused, shown_as
 from fakel.tensor import Tensor, dtypes, result_type
 from fakel.tensor.promotion import category
 
@@ -190,6 +190,9 @@ def _divide_rounding_to_zero(input, other):
 _no_slope = lambda grad: ops.zeros_like(grad)  # noqa: E731
 _div_floor = Primitive("div_floor", _divide_rounding_down, "DivBackward2")
 gradient(_div_floor, input=_no_slope, other=_no_slope)
+_floor_divide = Primitive("div_floor", _divide_rounding_down, "NotImplemented")
+_floor_divide.operator = _div_floor.operator
+gradient(_floor_divide, input=refused("aten::floor_divide"), other=refused("aten::floor_divide"))
 _div_trunc = Primitive("div_trunc", _divide_rounding_to_zero, "DivBackward2")
 gradient(_div_trunc, input=_no_slope, other=_no_slope)
 
@@ -238,7 +241,7 @@ def true_divide(input, other):
 @operator(inplace=True)
 def floor_divide(input, other):
     """input / other, rounded down."""
-    return _rounded_quotient(_div_floor, input, other)
+    return _rounded_quotient(_floor_divide, input, other)
 
 
 def _remainder_meaning(input, other):

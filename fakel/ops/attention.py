@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from fakel import ops
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import broadcast_shapes, gradient, operator, primitive
 from fakel.ops.dropout import dropout
 from fakel.ops.linear import _type_name, linear
@@ -173,10 +174,14 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         batch = broadcast_shapes(batch, attn_mask.shape[:-2])
     rows = (*batch, query.shape[-2])
-    return _attention(
+    result = _attention(
         query, key, value, attn_mask, causal=bool(is_causal), scale=scale,
         shape=((*rows, value.shape[-1]), rows), dtype=(query.dtype,) * 2,
     )[0]  # fmt: skip
+    if query.ndim == 4 and (attn_mask is None or not attn_mask.requires_grad):
+        return result
+    # PyTorch leaves these to its products
+    return retitled(result, "MmBackward0" if query.ndim == 2 else "UnsafeViewBackward0")
 
 
 # Multi-head attention

@@ -22,9 +22,9 @@ def _join(real, imaginary):
 _complex = Primitive("complex", lambda real, imag: _join(real, imag))
 gradient(_complex, real=lambda grad: _real(grad), imag=lambda grad: _imag(grad))
 
-_real_part = Primitive("real", lambda input: input.real.copy())
+_real_part = Primitive("real", lambda input: input.real.copy(), "SelectBackward0")
 gradient(_real_part, input=lambda grad: grad)
-_imag_part = Primitive("imag", lambda input: input.imag.copy())
+_imag_part = Primitive("imag", lambda input: input.imag.copy(), "SelectBackward0")
 gradient(_imag_part, input=lambda grad: grad * 1j)
 
 
@@ -57,7 +57,7 @@ def complex(real, imag):
     return _complex(real, imag, shape=shape, dtype=real.dtype.to_complex())
 
 
-@operator(method=False)
+@operator(method=False, backward_name="PolarBackward0")
 def polar(abs, angle):
     """The complex tensor with these distances from 0 and angles."""
     _check_pair(abs, angle)

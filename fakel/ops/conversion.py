@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fakel.autograd.modes import state
+from fakel.autograd.tape import retitled
 from fakel.graph import COPY
 from fakel.ops.declare import function, gradient, method, operator, primitive
 from fakel.ops.inplace import check_writable, store
@@ -201,7 +202,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
                 f"{_differing(self, src)[2]}"
             ) from None
     if state.enabled and source.requires_grad:
-        source = clone(source)
+        source = retitled(clone(source), "CopyBackwards")
     store(self, source, "CopyBackwards")
     return self
 
@@ -230,6 +231,8 @@ def set_(
 @method
 def resize_(self: Tensor, *shape: Any, memory_format: MemoryFormat = contiguous_format) -> Tensor:
     """Changes the tensor's own shape; a larger one gets a larger storage, its end undefined."""
+    if self.requires_grad and state.enabled:
+        raise RuntimeError("cannot resize variables that require grad")
     wanted = Size(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
     needed = wanted.numel() + self._offset
     storage = self._storage

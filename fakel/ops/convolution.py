@@ -115,7 +115,7 @@ def _convolution(input, weight, bias, *, geometry):
     return _add_bias(result.reshape(batch, out_channels, *output), bias)
 
 
-@primitive("convolution_transposed")
+@primitive("convolution_transposed", "ConvolutionBackward0")
 def _convolution_transposed(input, weight, bias, *, size, geometry):
     batch, in_channels = input.shape[:2]
     output, kernel = input.shape[2:], weight.shape[2:]

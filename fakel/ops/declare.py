@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.graph import leaf, watching
 from fakel.interpreter import narrow
 from fakel.ops.inplace import write_in_place, write_out
@@ -40,6 +41,7 @@ def operator(
     namespace: str | None = "",
     aliases: Sequence[str] = (),
     numbers: bool = False,
+    backward_name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares a public operator.
 
@@ -52,9 +54,12 @@ def operator(
         aliases: other names of the same.
         numbers: Python floats are operands at run time: no decision depends on their value, unless
             it is 0, 1, -1 or 2.
+        backward_name: what ``grad_fn`` shows where the operator is made of others.
     """
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        if backward_name is not None:
+            function = _titling(function, backward_name)
         names = (function.__name__, *aliases)
         public = recalled(_with_out(function) if out else function, numbers)
         if namespace is not None:
@@ -102,6 +107,14 @@ def method(
         return public
 
     return declare if declared is None else declare(declared)
+
+
+def _titling(function: Callable[..., Any], title: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def titling(*args: Any, **kwargs: Any) -> Any:
+        return retitled(function(*args, **kwargs), title, args)
+
+    return titling
 
 
 def _with_out(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fakel import ops
-from fakel.ops.declare import function, operator, wrap_dim
+from fakel.autograd.tape import retitled
+from fakel.ops.declare import operator, wrap_dim
 from fakel.ops.reduced import numpy_names
 from fakel.tensor import Tensor, dtypes
 
@@ -54,7 +55,7 @@ def _trapezoids(y, x, dx, dim):
     return sides * x.diff(dim=dim) / 2
 
 
-@function(aliases=("trapz",))
+@operator(method=False, out=False, aliases=("trapz",))
 def trapezoid(y, x=None, *, dx=1, dim=-1):
     """The integral of y along the dimension by the trapezoidal rule.
 
@@ -65,14 +66,16 @@ def trapezoid(y, x=None, *, dx=1, dim=-1):
     _check_points("trapezoid", y)
     if y._shape[dim] == 0:
         return y.sum(dim) * 1.0
-    return _trapezoids(y, x, dx, dim).sum(dim)
+    title = "MulBackward1" if x is None else "DivBackward1"
+    return retitled(_trapezoids(y, x, dx, dim).sum(dim), title)
 
 
-@function
+@operator(method=False, out=False)
 def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
     """The running integral of y along the dimension by the trapezoidal rule."""
     _check_points("cumulative_trapezoid", y)
-    return _trapezoids(y, x, dx, dim).cumsum(dim)
+    title = "MulBackward1" if x is None else "DivBackward1"
+    return retitled(_trapezoids(y, x, dx, dim).cumsum(dim), title)
 
 
 def _check_points(name, y):

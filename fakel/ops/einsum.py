@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fakel.ops.declare import function
+from fakel.autograd.tape import retitled
+from fakel.ops.declare import operator
 from fakel.ops.matmul import bmm
 from fakel.tensor import Tensor
 
@@ -162,7 +163,7 @@ def _product(
     return product.reshape([sizes[label] for label in labels]), labels
 
 
-@function
+@operator(method=False, out=False)
 def einsum(*args: Any) -> Tensor:
     """Sums of products of elements in Einstein's notation.
 
@@ -207,7 +208,10 @@ def einsum(*args: Any) -> Tensor:
     if gone:
         result = result.sum(gone)
         labels = [label for label in labels if label in output]
-    return _arranged(result, labels, output)
+    summed = bool(gone) or len(set().union(*inputs)) > len(set(output))
+    several = ("ViewBackward0" if summed else "MulBackward0") if len(inputs) > 1 else None
+    title = several or ("SumBackward1" if summed else "PermuteBackward0")
+    return retitled(_arranged(result, labels, output), title, operands)
 
 
 def _from_lists(args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -184,7 +184,7 @@ not_differentiable(_bag_of_each)
 gradient(_bag_maximum, rows=_scatter_to_winners)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="EmbeddingBagBackward0")
 def embedding_bag(
     input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean",
     sparse=False, per_sample_weights=None, include_last_offset=False, padding_idx=None,

@@ -76,7 +76,7 @@ def amin(input, dim=(), keepdim=False):
     return _over_all_of(_amin, "amin", input, dim, keepdim, "min_values_cpu")
 
 
-@operator()
+@operator(backward_name="AminmaxBackward0")
 def aminmax(input, *, dim=None, keepdim=False):
     """(min, max) over a dimension, or of everything."""
     if not input.numel():

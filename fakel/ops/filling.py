@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import as_tensor, gradient, method, operator, primitive, scalar
 from fakel.ops.inplace import check_writable, store
 from fakel.tensor import Tensor, get_default_dtype
@@ -57,17 +58,22 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         )
     check_writable(self)
     size = tuple(self._shape)
-    store(self, _full(as_tensor(value, self), size=size, shape=size))
+    result = _full(as_tensor(value, self), size=size, shape=size)
+    store(self, retitled(result, "FillBackward3"), "FillBackward2")
     return self
 
 
 @method
 def zero_(self: Tensor) -> Tensor:
     """Writes zeros everywhere."""
-    return self.fill_(0)
+    check_writable(self)
+    size = tuple(self._shape)
+    store(self, _full(scalar(0, self.dtype), size=size, shape=size), "ZeroBackward0")
+    return self
 
 
 @operator(inplace=False, out=False)
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the same shape and dtype with one value everywhere."""
-    return input.clone().fill_(value)
+    title = "FillBackward1" if isinstance(value, Tensor) else "FillBackward0"
+    return retitled(input.clone().fill_(value), title)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fakel import ops
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
 from fakel.ops.options import Options
 from fakel.tensor import Tensor, get_default_dtype
@@ -163,10 +164,14 @@ def _resized(input: Tensor, dims: Sequence[int], sizes: Sequence[int]) -> Tensor
 
 
 def _complex_1d(input: Tensor, n: int | None, dim: int, norm: str | None, forward: bool) -> Tensor:
+    real = not input.is_complex()
     input = _promoted(input, True)
     dim = _one(input, dim)
     input = _resized(input, (dim,), (input._shape[dim] if n is None else n,))
-    return _between_complex(input, dims=(dim,), scale=_scale(norm, forward), forward=forward)
+    found = _between_complex(input, dims=(dim,), scale=_scale(norm, forward), forward=forward)
+    if not real:
+        return found
+    return retitled(found, "FftR2CBackward0" if forward else "ConjBackward0")
 
 
 def _from_real_1d(

@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 
 from fakel import ops
+from fakel.autograd.tape import retitled
 from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.upsample import CUBIC
@@ -223,13 +224,16 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         raise RuntimeError(
             f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(grid.dtype)}"
         )
-    return _grid_sampler(
+    result = _grid_sampler(
         input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners,
         shape=(*input.shape[:2], *grid.shape[1:-1]),
     )  # fmt: skip
+    return retitled(result, f"GridSampler{input.ndim - 2}DBackward0")
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False, out=False, namespace="nn.functional", backward_name="AffineGridGeneratorBackward0"
+)
 def affine_grid(theta, size, align_corners=None):
     """The grid that an affine map samples at, for `grid_sample`.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import broadcast_shapes as shape_of_broadcast
 from fakel.ops.declare import function, gradient, method, operator, primitive, wrap_dim, wrap_dims
 from fakel.ops.embed import embed_diagonal
@@ -191,7 +192,7 @@ def column_stack(tensors: Any) -> Tensor:
     return cat(listed, 1)
 
 
-@function
+@operator(method=False, out=False, backward_name="BlockDiagBackward0")
 def block_diag(*tensors: Any) -> Tensor:
     """A matrix with the given ones along its diagonal and zeros elsewhere."""
     blocks = [t if t.ndim == 2 else t.reshape(1, -1) for t in tensors]
@@ -320,7 +321,7 @@ def flipud(input: Tensor) -> Tensor:
     return flip(input, 0)
 
 
-@operator(out=False)
+@operator(out=False, backward_name="RollBackward0")
 def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
     """Elements moved along dimensions, those that leave at one end coming in at the other."""
     steps = tuple(shifts) if isinstance(shifts, (tuple, list)) else (int(shifts),)
@@ -346,7 +347,7 @@ gradient(
 )
 
 
-@operator(out=False)
+@operator(out=False, backward_name="Rot90Backward0")
 def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     """The tensor turned by 90 degrees ``k`` times in the plane of two dimensions."""
     if len(dims) != 2:
@@ -405,11 +406,11 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     if input.ndim == 1:
         return diag_embed(input, diagonal)
     if input.ndim == 2:
-        return input.diagonal(diagonal).clone()
+        return retitled(input.diagonal(diagonal).clone(), "DiagonalBackward0_copy")
     raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
 
 
-@operator(out=False)
+@operator(out=False, backward_name="DiagEmbedBackward0")
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Matrices in two new dimensions whose diagonals are the last dimension of ``input``."""
     ndim = input.ndim + 1
@@ -450,7 +451,7 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     return self
 
 
-@operator(out=False)
+@operator(out=False, backward_name="DiagonalScatterBackward0")
 def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
@@ -462,7 +463,7 @@ def diagonal_scatter(
     return result
 
 
-@operator(out=False)
+@operator(out=False, backward_name="SelectScatterBackward0")
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy with ``src`` written at one position of a dimension."""
     result = input.clone()
@@ -472,7 +473,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return result
 
 
-@operator()
+@operator(backward_name="SliceScatterBackward0")
 def slice_scatter(
     input: Tensor,
     src: Tensor,
@@ -514,7 +515,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """The tensors expanded to the shape that they broadcast to."""
     listed = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     shape = shape_of_broadcast(*(t._shape for t in listed))
-    return tuple(t.expand(shape) for t in listed)
+    return tuple(t if t._shape == shape else t.expand(shape) for t in listed)
 
 
 @function(namespace="")

@@ -73,7 +73,7 @@ def _order(sizes: list[int]) -> list[list[int]]:
     return part
 
 
-@operator(**LINALG)
+@operator(**LINALG, backward_name="ViewBackward0")
 def multi_dot(tensors: Any) -> Tensor:
     """The product of two or more matrices, in the order that costs least; the first may be a row
     and the last a column given as vectors."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fakel.autograd.modes import state
+from fakel.autograd.tape import retitled
 from fakel.ops import return_types
 from fakel.ops.declare import FUNCTIONS, gradient, not_differentiable, operator, primitive, wrap_dim
 from fakel.ops.linalg_common import (
@@ -25,6 +26,7 @@ from fakel.ops.linalg_common import (
     solve_triangle,
 )
 from fakel.ops.linalg_lu import factor
+from fakel.ops.pointwise import where
 from fakel.tensor import Tensor, dtypes
 
 
@@ -154,7 +156,7 @@ def _solution(A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
             info = info.narrow(dim, 0, size)
     if not left:
         found = found.transpose(-2, -1)
-    return (found.squeeze(-1) if vector else found), info
+    return retitled(found.squeeze(-1) if vector else found, "LinalgSolveExBackward0"), info
 
 
 def _singular(name: str) -> Any:
@@ -323,4 +325,4 @@ def logdet(input: Tensor) -> Tensor:
     sign, logarithm = _slogdet_of("logdet", input)
     if input.is_complex():
         return sign.log() + logarithm
-    return logarithm.masked_fill(sign.detach() < 0, float("nan"))
+    return where(sign.detach() < 0, float("nan"), logarithm)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import gradient, operator, primitive
 
 
@@ -83,7 +84,11 @@ def linear(input, weight, bias=None):
             f"({bias.shape[-1]}) at non-singleton dimension 1.  Target sizes: {target}.  Tensor "
             f"sizes: {list(bias.shape)}"
         )
-    return _linear(input, weight, bias, shape=shape)
+    result = _linear(input, weight, bias, shape=shape)
+    if input.ndim == 2:
+        return result if bias is not None else retitled(result, "MmBackward0")
+    title = "View" if bias is not None else "Squeeze" if input.ndim == 1 else "UnsafeView"
+    return retitled(result, title + ("Backward4" if title == "Squeeze" else "Backward0"))
 
 
 @operator(method=False, out=False)

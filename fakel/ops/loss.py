@@ -12,6 +12,8 @@ import warnings
 import numpy as np
 
 from fakel import ops
+from fakel.autograd.modes import state
+from fakel.autograd.tape import retitled
 from fakel.ops.activation import logsigmoid
 from fakel.ops.checks import check_known
 from fakel.ops.convolution import scalar_name
@@ -251,7 +253,9 @@ def _probability_cross_entropy(logarithms, target, weight, reduction, label_smoo
     if reduction == "none":
         return -products.sum(dim)
     total = -products.sum()
-    return total / (logarithms.numel() // classes) if reduction == "mean" else total
+    if reduction == "sum":
+        return total
+    return retitled(total / (logarithms.numel() // classes), "DivBackward1")
 
 
 @operator(method=False, out=False, namespace="nn.functional")
@@ -320,7 +324,9 @@ gradient(
 )
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False, out=False, namespace="nn.functional", backward_name="BinaryCrossEntropyBackward0"
+)
 def binary_cross_entropy(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
@@ -340,7 +346,12 @@ def binary_cross_entropy(
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False,
+    out=False,
+    namespace="nn.functional",
+    backward_name="BinaryCrossEntropyWithLogitsBackward0",
+)
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
@@ -361,9 +372,16 @@ def binary_cross_entropy_with_logits(
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False, out=False, namespace="nn.functional", backward_name="SoftMarginLossBackward0"
+)
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """`log(1 + exp(-t · x))` for targets of -1 and 1."""
+    if target.requires_grad and state.enabled:
+        raise RuntimeError(
+            "The function 'soft_margin_loss' is not differentiable with respect to argument "
+            "'target'. This input cannot have requires_grad True."
+        )
     reduction = legacy_reduction(size_average, reduce, reduction)
     return reduced((-target * input).exp().log1p(), reduction)
 
@@ -383,7 +401,7 @@ def hinge_embedding_loss(
 # Differences
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="MseLossBackward0")
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """`(x - t)²`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
@@ -402,7 +420,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     return _weighted((input - target).abs(), weight, input, reduction)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="SmoothL1LossBackward0")
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """`(x - t)² / (2 · beta)` where the difference is below beta, else `|x - t| - beta / 2`."""
     reduction = legacy_reduction(size_average, reduce, reduction)
@@ -417,7 +435,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     return reduced(ops.where(difference < beta, near, difference - 0.5 * beta), reduction)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="HuberLossBackward0")
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     """`(x - t)² / 2` where the difference is below delta, else `delta · (|x - t| - delta / 2)`."""
     _check_reduction(reduction)

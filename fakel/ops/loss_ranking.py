@@ -29,13 +29,13 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     return (first * second).sum(dim)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="NormBackward1")
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     """`‖x1 - x2 + eps‖ₚ` over the last dimension."""
     return ops.norm(x1 - x2 + eps, p, -1, keepdim=keepdim)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="PdistBackward0")
 def pdist(input, p=2.0):
     """`‖xᵢ - xⱼ‖ₚ` of all pairs of rows i < j, in one dimension."""
     if input.ndim != 2:
@@ -151,7 +151,9 @@ def _rows_and_classes(name, input, target):
     return rows, target.reshape(-1), single
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False, out=False, namespace="nn.functional", backward_name="MultiMarginLossBackward0"
+)
 def multi_margin_loss(
     input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
@@ -176,7 +178,12 @@ def multi_margin_loss(
     return loss.reshape(target.shape) if single and reduction == "none" else loss
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(
+    method=False,
+    out=False,
+    namespace="nn.functional",
+    backward_name="MultilabelMarginLossBackward0",
+)
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """`Σ max(0, 1 - (x[t] - x[i])) / classes` over the target classes t and all other classes i.
 

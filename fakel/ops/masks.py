@@ -45,7 +45,7 @@ def _lower(kind: Any) -> str:
     )
 
 
-@operator()
+@operator(backward_name="MaskedSelectBackward0")
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where a mask, which broadcasts, is true, as a vector."""
     if mask.dtype is not dtypes.bool_:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import broadcast_shapes, function, gradient, operator, primitive, wrap_dim
 from fakel.tensor import Tensor, dtypes
 
@@ -202,13 +203,14 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if a == 2 and b == 1:
         return mv(input, other)
     if a == 1 and b == 2:
-        return mm(input.unsqueeze(0), other).squeeze(0)
+        return retitled(mm(input.unsqueeze(0), other).squeeze(0), "SqueezeBackward4")
     if b <= 2:
         # the batch is rows of one matrix product
         rows = input.reshape(input._shape[:-1].numel(), input._shape[-1])
         if b == 1:
             return mv(rows, other).view(input._shape[:-1])
-        return mm(rows, other).view((*input._shape[:-1], other._shape[-1]))
+        product = mm(rows, other).view((*input._shape[:-1], other._shape[-1]))
+        return retitled(product, "UnsafeViewBackward0")
     left = input.unsqueeze(0) if a == 1 else input
     right = other.unsqueeze(-1) if b == 1 else other
     batch = broadcast_shapes(left._shape[:-2], right._shape[:-2])
@@ -225,6 +227,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         left.expand((*batch, n, m)).reshape(count, n, m),
         right.expand((*batch, m, p)).reshape(count, m, p),
     ).view((*batch, n, p))
+    retitled(product, "UnsafeViewBackward0")
     if a == 1:
         product = product.squeeze(-2)
     return product.squeeze(-1) if b == 1 else product
@@ -282,7 +285,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     return _scaled(mm(mat1, mat2), input, beta, alpha)
 
 
-@operator(inplace=True)
+@operator(inplace=True, backward_name="AddmvBackward0")
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * (mat @ vec)``."""
     return _scaled(mv(mat, vec), input, beta, alpha)
@@ -294,7 +297,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     return _scaled(outer(vec1, vec2), input, beta, alpha)
 
 
-@operator(inplace=True)
+@operator(inplace=True, backward_name="BaddbmmBackward0")
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
@@ -378,7 +381,7 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     return product if out is None else out.copy_(product)
 
 
-@operator()
+@operator(backward_name="UnsafeViewBackward0")
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of ``input`` times all of ``other``, as blocks."""
     ndim = max(input.ndim, other.ndim)
@@ -389,7 +392,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     return (left * right).reshape([x * y for x, y in zip(a, b, strict=True)])
 
 
-@operator(out=False)
+@operator(out=False, backward_name="TraceBackward0")
 def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:
@@ -397,7 +400,7 @@ def trace(input: Tensor) -> Tensor:
     return input.diagonal().sum()
 
 
-@operator(method=False)
+@operator(method=False, backward_name="LinalgCrossBackward0")
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross product of vectors of three elements along a dimension."""
     if dim is None:

@@ -466,7 +466,7 @@ def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
 # Root mean square normalisation
 
 
-@primitive("rms_norm")
+@primitive("rms_norm", "MulBackward0")
 def _rms_norm(input, weight, *, elements, eps):
     rows = _rows(input, elements)
     scale = 1 / np.sqrt((rows * rows).mean(1, keepdims=True) + np.asarray(eps, input.dtype))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import gradient, operator, primitive
 
 # What torch's messages number the padding arguments of a dimension, counted from the last one.
@@ -138,7 +139,7 @@ def pad(input, pad, mode="constant", value=None):
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     pairs = _pairs(pad, input.ndim)
     count = len(pad) // 2
-    if mode != "circular" and (not 1 <= count <= 3 or input.ndim not in (count + 1, count + 2)):
+    if not 1 <= count <= 3 or input.ndim not in (count + 1, count + 2):
         raise NotImplementedError(
             f"Padding size {len(pad)} is not supported for {input.ndim}D input tensor.\n"
             "Supported combinations for non-constant padding:\n"
@@ -162,4 +163,6 @@ def pad(input, pad, mode="constant", value=None):
         cut = tuple((min(left, 0), min(right, 0)) for left, right in pairs)
         input = _record_constant(input, cut, 0)
         pairs = tuple((max(left, 0), max(right, 0)) for left, right in pairs)
-    return _record_elements(input, pairs, mode)
+    result = _record_elements(input, pairs, mode)
+    title = {"reflect": "ReflectionPad", "replicate": "ReplicationPad"}.get(mode)
+    return retitled(result, f"{title}{count}DBackward0" if title else "CopySlices")

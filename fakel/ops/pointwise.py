@@ -16,13 +16,12 @@ from fakel.ops.declare import (
     binary,
     broadcast_shapes,
     gradient,
-    not_differentiable,
     operands,
     operator,
     primitive,
     scalar,
 )
-from fakel.ops.primitive import shown_as
+from fakel.ops.primitive import refused, shown_as
 from fakel.tensor import Tensor, dtypes, finfo, result_type
 
 # -------------------------------------------------------------------- choosing
@@ -407,7 +406,7 @@ def _copysign_gradient(grad, input, result):
 gradient(copysign, input=_copysign_gradient, other=lambda grad: ops.zeros_like(grad))
 
 
-@operator(inplace=True)
+@operator(inplace=True, backward_name="LdexpBackward0")
 def ldexp(input, other):
     """input * 2^other."""
     check_tensor("ldexp", "input", 1, input)
@@ -452,8 +451,8 @@ def _heaviside_meaning(input, values):
     return np.where(input == 0, values, np.where(input < 0, 0, 1))
 
 
-_heaviside = Primitive("heaviside", _heaviside_meaning)
-not_differentiable(_heaviside)
+_heaviside = Primitive("heaviside", _heaviside_meaning, "NotImplemented")
+gradient(_heaviside, input=refused("aten::heaviside"), values=refused("aten::heaviside"))
 
 
 @operator(inplace=True)

@@ -454,10 +454,14 @@ def _declare_max_pool(count: int):
         (with_indices, f"{name}_with_indices"), (plain, name), (unpool, f"max_unpool{count}d")
     ):  # fmt: skip
         function.__name__ = function.__qualname__ = title
-    operator(method=False, out=False, namespace="nn.functional")(unpool)
+    backward = "SqueezeBackward1" if count == 1 else f"MaxPool{count}DWithIndicesBackward0"
+    unpooling = "SqueezeBackward1" if count == 1 else f"MaxUnpool{count}DBackward0"
+    operator(method=False, out=False, namespace="nn.functional", backward_name=unpooling)(unpool)
     return (
-        operator(method=False, out=False, namespace=namespace)(with_indices),
-        operator(method=False, out=False)(plain),
+        operator(method=False, out=False, namespace=namespace, backward_name=backward)(
+            with_indices
+        ),
+        operator(method=False, out=False, backward_name=backward)(plain),
         unpool,
     )
 
@@ -467,7 +471,7 @@ max_pool2d_with_indices, max_pool2d, max_unpool2d = _declare_max_pool(2)
 max_pool3d_with_indices, max_pool3d, max_unpool3d = _declare_max_pool(3)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="SqueezeBackward1")
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The mean of each window over the last dimension; zeros of the padding count if asked for."""
     return _pool_average(
@@ -475,7 +479,7 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     )
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="AvgPool2DBackward0")
 def avg_pool2d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
     divisor_override=None,
@@ -487,7 +491,7 @@ def avg_pool2d(
     )  # fmt: skip
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="AvgPool3DBackward0")
 def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
     divisor_override=None,

@@ -306,6 +306,15 @@ def gradient(
         chosen.rules[name] = Rule(rule)
 
 
+def refused(operator_name: str) -> Callable[..., Any]:
+    """The gradient rule of an operator whose derivative PyTorch refuses to give."""
+
+    def rule(grad: Any) -> Any:
+        raise RuntimeError(f"derivative for {operator_name} is not implemented")
+
+    return rule
+
+
 def not_differentiable(*targets: Any) -> None:
     """Says that these have no gradient: their results never require one."""
     for target in targets:

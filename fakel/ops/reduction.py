@@ -111,7 +111,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     )
 
 
-@operator()
+@operator(backward_name="NansumBackward0")
 @numpy_names
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum with nan counted as 0. Arguments as for ``sum``."""
@@ -377,13 +377,13 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     return vector_norm(input, 2 if p == "fro" or p is None else p, dim, keepdim, dtype=dtype)
 
 
-@operator(out=False)
+@operator(out=False, backward_name="DistBackward0")
 def dist(input, other, p=2):
     """The p-norm of the difference."""
     return norm(input - other, p)
 
 
-@operator(inplace=True)
+@operator(inplace=True, backward_name="RenormBackward0")
 def renorm(input, p, dim, maxnorm):
     """Each slice along ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
     dim = wrap_dim(dim, input.ndim)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.ops.checks import check_known
 from fakel.ops.conversion import cast
 from fakel.ops.declare import (
@@ -227,7 +228,8 @@ def scatter(
         return _scatter_reduce_of(
             input, dim, index, full, "sum" if reduce == "add" else "prod", True
         )
-    return _scatter(input, index, tensor, dim=dim)
+    result = _scatter(input, index, tensor, dim=dim)
+    return result if isinstance(source, Tensor) else retitled(result, "ScatterBackward1")
 
 
 @operator(inplace=True)
@@ -456,7 +458,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return _index_copy(input, index, source, dim=dim)
 
 
-@operator(inplace=True)
+@operator(inplace=True, backward_name="IndexFillBackward0")
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with a number written at positions of a dimension."""
     _index_vector("index_fill", index)
@@ -508,7 +510,7 @@ def index_reduce(
 # -------------------------------------------------------------------- flat positions
 
 
-@operator()
+@operator(backward_name="TakeBackward0")
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at positions of the flattened tensor."""
     if index.dtype is not dtypes.int64:
@@ -520,7 +522,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     return input.reshape(-1)[index.reshape(-1)].reshape(index._shape)
 
 
-@operator(inplace=True, out=False)
+@operator(inplace=True, out=False, backward_name="PutBackward0")
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with ``source`` written (or added) at positions of the flattened tensor."""
     if index.dtype is not dtypes.int64:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import method, operator, wrap_dim
 from fakel.ops.embed import embed_diagonal, embed_slice, fold_windows
 from fakel.ops.viewing import made_together, make_view
@@ -89,7 +90,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     return slice_view(input, dim, start, start + length)
 
 
-@operator(out=False)
+@operator(out=False, backward_name="UnbindBackward0")
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along a dimension, without it."""
     if not input.ndim:
@@ -132,22 +133,22 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         pieces.append(slice_view(tensor, dim, start, start + section))
         start += section
     maker = "SplitWithSizes" if isinstance(split_size_or_sections, (tuple, list)) else "Split"
-    return made_together(tuple(pieces), maker)
+    return made_together(retitled(tuple(pieces), maker + "Backward0"), maker)
 
 
-@operator(out=False)
+@operator(out=False, backward_name="SplitWithSizesBackward0")
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of the given sizes along a dimension."""
     return tuple(input.split(list(split_sizes), dim))
 
 
-@operator(out=False)
+@operator(out=False, backward_name="UnsafeSplitBackward0")
 def unsafe_split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """``split`` whose pieces may be written in place."""
     return _free(split(tensor, split_size, dim))
 
 
-@operator(out=False)
+@operator(out=False, backward_name="UnsafeSplitBackward0")
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """``chunk`` whose pieces may be written in place."""
     return _free(chunk(input, chunks, dim))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
+from fakel.autograd.modes import state
+from fakel.autograd.tape import Pullback, attach
 from fakel.ops import return_types, ties
 from fakel.ops.checks import BOOL, COMPLEX, refuse
 from fakel.ops.declare import gradient, not_differentiable, operator, primitive, wrap_dim
@@ -190,6 +192,20 @@ def _pack(values, inverse, counts, return_inverse, return_counts, kind):
     return tuple(results) if len(results) > 1 else results[0]
 
 
+def _without_derivative(found, name, input):
+    """Ties the values to the input, so that asking for their derivative is an error."""
+    if not (state.enabled and input.requires_grad):
+        return found
+
+    def refuse(grad):
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
+
+    title = "".join(part.capitalize() for part in name.split("_"))
+    values = found[0] if isinstance(found, tuple) else found
+    attach(values, Pullback.titled(f"{title}Backward0")(input, refuse))
+    return found
+
+
 @operator(out=False)
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The distinct elements in ascending order, or the distinct slices along a dimension.
@@ -208,7 +224,8 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
     )
     inverse = inverse.reshape(array.shape if axis is None else -1)
-    return _pack(values, inverse, counts, return_inverse, return_counts, input.dtype)
+    found = _pack(values, inverse, counts, return_inverse, return_counts, input.dtype)
+    return _without_derivative(found, "_unique2" if dim is None else "unique_dim", input)
 
 
 @operator(out=False)
@@ -226,7 +243,8 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     counts = np.diff(np.append(starts, len(rows)))
     values = rows[starts] if dim is None else np.moveaxis(rows[starts], 0, axis)
     inverse = inverse.reshape(array.shape) if dim is None else inverse
-    return _pack(values, inverse, counts, return_inverse, return_counts, input.dtype)
+    found = _pack(values, inverse, counts, return_inverse, return_counts, input.dtype)
+    return _without_derivative(found, "unique_consecutive", input)
 
 
 # -------------------------------------------------------------------- searching

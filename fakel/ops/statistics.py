@@ -9,7 +9,7 @@ import numpy as np
 from fakel import ops
 from fakel.ops import return_types, ties
 from fakel.ops.checks import BOOL, COMPLEX, refuse
-from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
+from fakel.ops.declare import gradient, operator, primitive, wrap_dim
 from fakel.ops.extrema import pick, put_back, shared_evenly
 from fakel.ops.primitive import shown_as
 from fakel.ops.reduced import (
@@ -118,14 +118,14 @@ def _with_mean(node, name, input, dim, unbiased, keepdim, correction):
     return measure, input.mean(None if isinstance(dim, bool) else dim, keepdim)
 
 
-@function
+@operator(method=False, out=False, backward_name="VarMeanBackward0")
 @numpy_names
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """(variance, mean). Arguments as for ``var``."""
     return _with_mean(_var, "var_mean", input, dim, unbiased, keepdim, correction)
 
 
-@function
+@operator(method=False, out=False, backward_name="StdMeanBackward0")
 @numpy_names
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """(standard deviation, mean). Arguments as for ``var``."""
@@ -310,7 +310,7 @@ def _quantile_of_checked(input, q, dim, keepdim, interpolation, ignore_nan):
     return result.reshape(kept_shape)
 
 
-@operator()
+@operator(backward_name="SqueezeBackward4")
 @numpy_names
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The quantiles of everything, or over a dimension; nan where one is.
@@ -322,7 +322,7 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
-@operator()
+@operator(backward_name="SqueezeBackward4")
 @numpy_names
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The quantiles of what is not nan. Arguments as for ``quantile``."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fakel.autograd.tape import retitled
 from fakel.ops.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -288,7 +289,9 @@ def interpolate(
             f"({theirs})"
         )
     plan = Resampling(KERNELS[mode], tuple(sizes), tuple(scales), align_corners, bool(antialias))
-    return _upsample(input, plan=plan, shape=(*input.shape[:2], *sizes))
+    result = _upsample(input, plan=plan, shape=(*input.shape[:2], *sizes))
+    name = "".join(part.capitalize() for part in mode.split("-"))
+    return retitled(result, f"Upsample{name}{len(sizes)}D{'Aa' * antialias}Backward0")
 
 
 @operator(method=False, out=False, namespace="nn.functional")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fakel.autograd.tape import retitled
 from fakel.ops.declare import method, operator, wrap_dim
 from fakel.ops.embed import unstride
 from fakel.ops.reinterpret import view_dtype
@@ -373,7 +374,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
         tuple(shape[d] for d in kept),
         tuple(strides[d] for d in kept),
         input._offset,
-        "SqueezeBackward0" if dim is None else "SqueezeBackward1",
+        f"SqueezeBackward{0 if dim is None else 2 if isinstance(dim, tuple) else 1}",
         lambda grad: grad.reshape(shape),
         lambda other: other.squeeze(tuple(gone)) if gone else other.view(shape),
     )
@@ -523,6 +524,11 @@ def detach_(self: Tensor) -> Tensor:
 def _in_place_view(name: str) -> None:
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         view = getattr(self, name)(*args, **kwargs)
+        history = view._backward_node()
+        if history is not None:
+            # PyTorch numbers the in-place forms behind the others
+            title, number = history.name()[:-1], int(history.name()[-1])
+            retitled(view, f"{title}{number + (3 if name == 'squeeze' else 1)}")
         node, index = view._grad_fn, view._output_index
         self._take(view)
         self._grad_fn, self._output_index = node, index

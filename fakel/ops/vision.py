@@ -79,7 +79,7 @@ def _geometry(kernel_size, dilation, padding, stride):
     return kernel, Geometry(stride, padding, dilation, 1)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="Im2ColBackward0")
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """The blocks that a kernel meets: (batch, channels · taps, positions).
 
@@ -106,7 +106,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     return result if input.ndim == 4 else result.squeeze(0)
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, out=False, namespace="nn.functional", backward_name="Col2ImBackward0")
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """Sums blocks back to an image, the transpose of `unfold`.
 
@@ -156,7 +156,7 @@ def _check_image(name, input):
         )
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="PixelShuffleBackward0")
 def pixel_shuffle(input, upscale_factor):
     """(*, c · r², h, w) as (*, c, h · r, w · r): channels become pixels (arXiv:1609.05158)."""
     _check_image("pixel_shuffle", input)
@@ -177,7 +177,7 @@ def pixel_shuffle(input, upscale_factor):
     return moved.reshape(*rest, count, height * factor, width * factor)
 
 
-@operator(method=False, out=False)
+@operator(method=False, out=False, backward_name="PixelUnshuffleBackward0")
 def pixel_unshuffle(input, downscale_factor):
     """(*, c, h · r, w · r) as (*, c · r², h, w): the inverse of `pixel_shuffle`."""
     _check_image("pixel_unshuffle", input)
@@ -198,7 +198,12 @@ def pixel_unshuffle(input, downscale_factor):
     return moved.reshape(*rest, channels * factor * factor, height // factor, width // factor)
 
 
-@operator(method=False, out=False, aliases=("native_channel_shuffle",))
+@operator(
+    method=False,
+    out=False,
+    aliases=("native_channel_shuffle",),
+    backward_name="ChannelShuffleBackward0",
+)
 def channel_shuffle(input, groups):
     """Interleaves the channels of groups (Zhang et al., arXiv:1707.01083)."""
     if input.ndim < 3:

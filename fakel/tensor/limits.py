@@ -35,7 +35,7 @@ class finfo:
             self.eps = float(limits.eps)
             self.max = float(limits.max)
             self.tiny = float(limits.tiny)
-            self.resolution = float(limits.resolution)
+            self.resolution = 10.0**-limits.precision
         self.min = -self.max
         self.smallest_normal = self.tiny
 

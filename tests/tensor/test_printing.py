@@ -29,6 +29,18 @@ def test_recorded_texts(start):
         assert CASES[name]() == GOLDEN[name], name
 
 
+EXPRESSIONS = load("expression_printing")
+
+
+@pytest.mark.filterwarnings("ignore")  # what operators warn of is tested with them
+@pytest.mark.parametrize("start", range(0, len(EXPRESSIONS), GROUP))
+def test_recorded_expressions(start):
+    texts = cases("expression_printing", fakel)
+    for name in list(EXPRESSIONS)[start : start + GROUP]:
+        # from the third time on, calls are recalled
+        assert [texts[name]() for _ in range(3)] == [EXPRESSIONS[name]] * 3, name
+
+
 def test_options_come_back():
     before = printing.get_printoptions()
     with printing.printoptions(precision=1, sci_mode=True):
