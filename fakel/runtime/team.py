@@ -37,10 +37,10 @@ from fakel.runtime.control import (
 from fakel.runtime.native import load_library
 from fakel.runtime.threads import available_processors, get_num_threads
 
-BETWEEN_PROGRAMS = 200e-6
+BETWEEN_PROGRAMS = 2e-3
 """Seconds for which a worker watches for the next program before it sleeps."""
 
-WITHIN_PROGRAM = 200e-6
+WITHIN_PROGRAM = 2e-3
 """Seconds for which a thread watches a barrier before it sleeps."""
 
 _STACK = 4 * 2**20  # bytes; some systems give threads too little for a kernel's panels
