@@ -2,7 +2,8 @@
 
 Parameters are updated alike when their states have the same names and their counts, such as the
 number of updates so far, are the same. Their tensors go into one call, together with the numbers
-of the step, which the recorded program takes at run time.
+of the step, which the recorded program takes at run time. Who is updated with whom is worked out
+when something has changed.
 """
 
 from __future__ import annotations
@@ -25,38 +26,199 @@ if TYPE_CHECKING:
 _CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
 
 
-class _Alike:
-    """Parameters that are updated alike: each one's tensors in a row, and its state.
+class Update:
+    """The update of parameters that are updated alike, as one call.
 
     Args:
+        group: the group with the parameters.
         state: the state of the first one.
         counts: what is counted in it, by name.
     """
 
-    __slots__ = ("counts", "entries", "names", "nodes", "parameters", "states", "tensors")
+    __slots__ = (
+        "_structure",
+        "apply",
+        "counted",
+        "group",
+        "names",
+        "nodes",
+        "parameters",
+        "states",
+        "width",
+    )
 
-    def __init__(self, state: dict[str, Any], counts: dict[str, float]) -> None:
-        self.counts = counts
-        self.entries = tuple(state)
+    def __init__(
+        self, group: dict[str, Any], state: dict[str, Any], counts: dict[str, float]
+    ) -> None:
+        self.group = group
+        self.width = len(state)
+        self.counted = tuple(counts)
+        # those that are updated alike share the nodes of their counts
+        self.nodes: list[Any] = [state[name]._storage.node for name in counts]
         self.names = [name for name in state if name not in counts]
-        self.nodes: list[Any] = []
         self.parameters: list[Tensor] = []
         self.states: list[dict[str, Any]] = []
-        self.tensors: list[Any] = []
+        self.apply: Any = None
+        self._structure: Any = None
+
+    def tensors(self) -> list[Any] | None:
+        """Each parameter, its gradient and its state in a row; None where they are not what they
+        were when this was arranged.
+        """
+        found: list[Any] = []
+        names = self.names
+        for parameter, state in zip(self.parameters, self.states, strict=True):
+            gradient = parameter._grad
+            if gradient is None:
+                return None
+            found.append(parameter)
+            found.append(gradient)
+            for name in names:
+                found.append(state[name])
+        return found
+
+    def unchanged(self, known: dict[Tensor, Any]) -> bool:
+        """Whether the parameters still have the states that they were arranged by."""
+        width, counted = self.width, self.counted
+        if not width:
+            return not (known and any(known.get(parameter) for parameter in self.parameters))
+        for parameter, state in zip(self.parameters, self.states, strict=True):
+            if known.get(parameter) is not state or len(state) != width:
+                return False
+            for name, node in zip(counted, self.nodes, strict=True):
+                if state[name]._storage.node is not node:
+                    return False
+        return True
+
+    def operands(self, optimizer: Optimizer) -> tuple[list[Any], dict[str, float]]:
+        """The numbers of this step, and what is counted then. Sets ``apply`` for what else there is
+        among the options.
+        """
+        counts = {name: self.states[0][name].item() for name in self.counted}
+        structure: list[tuple[str, Any]] = []
+        names, operands = [], []
+        for name, value in _options(optimizer, self.group, counts).items():
+            if type(value) is float or isinstance(value, Tensor):
+                names.append(name)
+                operands.append(value)
+            elif isinstance(value, (float, np.floating)):
+                names.append(name)
+                operands.append(float(value))
+            else:
+                structure.append((name, value))
+        known = len(self.parameters), names, structure
+        if self.apply is None or known != self._structure:
+            self._structure = known
+            self.apply = _function(
+                type(optimizer).update,
+                len(self.parameters),
+                bool(self.group.get("maximize")),
+                tuple(self.names),
+                tuple(names),
+                tuple(structure),
+            )
+        return operands, counts
+
+    def store(self, counts: dict[str, float]) -> None:
+        """Writes counts into the states."""
+        _store_counts(self.states, counts)
+        self.nodes = [self.states[0][name]._storage.node for name in counts]
+
+    def perform(self, optimizer: Optimizer, tensors: list[Any]) -> bool:
+        """Updates the parameters; returns whether their states have the entries that they had."""
+        operands, counts = self.operands(optimizer)
+        self.store(counts)
+        new = self.apply(*tensors, *operands)
+        for position, name, value in new:
+            state = self.states[position]
+            state[name] = value
+            optimizer.state[self.parameters[position]] = state
+        return not new
+
+
+class Arrangement:
+    """How the parameters of a group are updated, as long as nothing changes.
+
+    Args:
+        group: the group.
+        without: its parameters that have no gradient.
+        updates: the updates of the others.
+    """
+
+    __slots__ = ("count", "flags", "listed", "updates", "without")
+
+    def __init__(self, group: dict[str, Any], without: list[Tensor], updates: list[Update]) -> None:
+        self.listed = group["params"]
+        self.count = len(self.listed)
+        self.flags = _flags(group)
+        self.without = without
+        self.updates = updates
+
+    def fits(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
+        """Whether the group and the states are as they were."""
+        states = optimizer.state
+        return (
+            group["params"] is self.listed
+            and len(self.listed) == self.count
+            and _flags(group) == self.flags
+            and all(update.unchanged(states) for update in self.updates)
+        )
+
+    def tensors(self) -> list[list[Any]] | None:
+        """What each update takes; None where other parameters have gradients now."""
+        for parameter in self.without:
+            if parameter._grad is not None:
+                return None
+        found = []
+        for update in self.updates:
+            tensors = update.tensors()
+            if tensors is None:
+                return None
+            found.append(tensors)
+        return found
+
+
+def _flags(group: dict[str, Any]) -> tuple[Any, ...]:
+    return group.get("maximize"), group.get("capturable"), group.get("differentiable")
 
 
 def update_group(optimizer: Optimizer, group: dict[str, Any]) -> None:
     """Updates every parameter of a group that has a gradient."""
+    arrangements = optimizer._arrangements
+    arrangement = arrangements.get(id(group))
+    tensors = None
+    if arrangement is not None and arrangement.fits(optimizer, group):
+        tensors = arrangement.tensors()
+    if tensors is None:
+        arrangements.pop(id(group), None)
+        arrangement, lasts = _arrange(optimizer, group)
+        tensors = arrangement.tensors()
+        if lasts:
+            arrangements[id(group)] = arrangement
+    assert arrangement is not None and tensors is not None
+    for update, each in zip(arrangement.updates, tensors, strict=True):
+        if not update.perform(optimizer, each):
+            # the states have grown
+            arrangements.pop(id(group), None)
+
+
+def _arrange(optimizer: Optimizer, group: dict[str, Any]) -> tuple[Arrangement, bool]:
+    """Finds what is updated alike, and says whether that may be kept for the next step. Parameters
+    that have to be updated alone are updated here.
+    """
+    lasts = True
     together = _is_function(type(optimizer)) and not group.get("differentiable")
     capturable = group.get("capturable")
     states = optimizer.state
-    found: dict[tuple[Any, ...], _Alike] = {}
-    alike = None
+    found: dict[tuple[Any, ...], Update] = {}
+    without = []
     for parameter in group["params"]:
         # asking for the gradient of what is no leaf may warn
         gradient = parameter._grad if parameter._grad_fn is None else parameter.grad
         if gradient is None:
+            without.append(parameter)
             continue
+        lasts = lasts and parameter._grad_fn is None
         if capturable:
             raise AssertionError(
                 "If capturable=True, params and state_steps must be on supported devices: "
@@ -69,64 +231,16 @@ def update_group(optimizer: Optimizer, group: dict[str, Any]) -> None:
                 states[parameter] = state
         if not together or not parameter._storage.dtype.is_floating_point:
             _update_alone(optimizer, parameter, gradient, state, group)
+            lasts = False
             continue
-        # those that were updated alike before share the nodes of their counts
-        if (
-            alike is None
-            or tuple(state) != alike.entries
-            or (alike.nodes and [state[n]._storage.node for n in alike.counts] != alike.nodes)
-        ):
-            alike = _find(found, state, optimizer.counted)
-        alike.parameters.append(parameter)
-        alike.states.append(state)
-        tensors = alike.tensors
-        tensors.append(parameter)
-        tensors.append(gradient)
-        for name in alike.names:
-            tensors.append(state[name])
-    for alike in found.values():
-        _update_together(optimizer, alike, group)
-
-
-def _find(
-    found: dict[tuple[Any, ...], _Alike], state: dict[str, Any], counted: tuple[str, ...]
-) -> _Alike:
-    """Those that a parameter with this state is updated with: the counts have equal values."""
-    counts = _counts(state, counted) if counted else {}
-    key = (*state, *counts.values(), *[state[name].dtype for name in counts])
-    alike = found.get(key)
-    if alike is None:
-        alike = found[key] = _Alike(state, counts)
-    if counts:
-        alike.nodes = [state[name]._storage.node for name in counts]
-    return alike
-
-
-def _update_together(optimizer: Optimizer, alike: _Alike, group: dict[str, Any]) -> None:
-    structure: list[tuple[str, Any]] = []
-    names, operands = [], []
-    for name, value in _options(optimizer, group, alike.counts).items():
-        if type(value) is float or isinstance(value, Tensor):
-            names.append(name)
-            operands.append(value)
-        elif isinstance(value, (float, np.floating)):
-            names.append(name)
-            operands.append(float(value))
-        else:
-            structure.append((name, value))
-    _store_counts(alike.states, alike.counts)
-    apply = _function(
-        type(optimizer).update,
-        len(alike.parameters),
-        bool(group.get("maximize")),
-        tuple(alike.names),
-        tuple(names),
-        tuple(structure),
-    )
-    for position, name, value in apply(*alike.tensors, *operands):
-        state = alike.states[position]
-        state[name] = value
-        optimizer.state[alike.parameters[position]] = state
+        counts = _counts(state, optimizer.counted) if optimizer.counted else {}
+        key = (*state, *counts.values(), *[state[name].dtype for name in counts])
+        update = found.get(key)
+        if update is None:
+            update = found[key] = Update(group, state, counts)
+        update.parameters.append(parameter)
+        update.states.append(state)
+    return Arrangement(group, without, list(found.values())), lasts
 
 
 @functools.lru_cache(maxsize=1000)

@@ -25,9 +25,9 @@ from fakel import graph, ops
 from fakel.autograd import enable_grad
 from fakel.autograd.modes import state as modes
 from fakel.optim._hooks import HookTable
-from fakel.optim._update import update_group
+from fakel.optim._update import Arrangement, Update, update_group
 from fakel.recall import world
-from fakel.recall.episode import action
+from fakel.recall.actions import action
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 
 __all__ = [
@@ -174,6 +174,7 @@ class Optimizer:
                 f"dicts, but got {_type_name(params)}"
             )
         self.state: defaultdict[Tensor, Any] = defaultdict(dict)
+        self._arrangements: dict[int, Arrangement] = {}
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
@@ -233,7 +234,6 @@ class Optimizer:
             update_group(self, group)
         return loss
 
-    @action
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Resets all gradients: to None, or to zeros where ``set_to_none`` is False."""
         for group in self.param_groups:
@@ -400,6 +400,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._arrangements = {}
         if "_optimizer_step_pre_hooks" not in self.__dict__:
             self._create_hook_tables()
         self._wrap_step()
@@ -469,11 +470,19 @@ class Optimizer:
 world.optimizers.append(Optimizer)
 
 
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+_STEP = Optimizer.step
+Optimizer.zero_grad.cleared = _parameters  # type: ignore[attr-defined]
+Optimizer.zero_grad = action(Optimizer.zero_grad)  # type: ignore[method-assign]
+
+
 def _with_hooks(step: Callable) -> Callable:
     """``step`` with the hooks around it and a flush at its end, whoever wrote it."""
 
-    @functools.wraps(step)
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def unflushed(*args: Any, **kwargs: Any) -> Any:
         # Hooks get the optimizer among the arguments too, as in PyTorch.
         self: Optimizer = args[0]
         if _step_pre_hooks or self._optimizer_step_pre_hooks:
@@ -482,11 +491,33 @@ def _with_hooks(step: Callable) -> Callable:
         if self._optimizer_step_post_hooks or _step_post_hooks:
             for hook in chain(self._optimizer_step_post_hooks.values(), _step_post_hooks.values()):
                 hook(self, args, kwargs)
+        return outcome
+
+    @functools.wraps(step)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        outcome = unflushed(*args, **kwargs)
         graph.flush()
         return outcome
 
     run.hooked = True  # type: ignore[attr-defined]
+    run.unflushed = unflushed  # type: ignore[attr-defined]
+    if step is _STEP:
+        run.updates = _updates  # type: ignore[attr-defined]
     return action(run)
+
+
+def _updates(optimizer: Optimizer) -> list[Update] | None:
+    """What a step will do, where that is what the last one did and nothing else."""
+    hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    if hooks or _step_pre_hooks or _step_post_hooks:
+        return None
+    found: list[Update] = []
+    for group in optimizer.param_groups:
+        arrangement = optimizer._arrangements.get(id(group))
+        if arrangement is None or not arrangement.fits(optimizer, group):
+            return None
+        found += arrangement.updates
+    return found
 
 
 def _run_pre_hooks(

@@ -28,9 +28,9 @@ from fakel.graph import (
     watching,
 )
 from fakel.graph.run import Recipe, outside
+from fakel.recall.actions import action
 from fakel.recall.capture import SpoiltError, bytes_of
 from fakel.recall.deferred import Deferred
-from fakel.recall.episode import action
 from fakel.tensor import Size, Storage, Tensor
 
 _MOST_TEMPLATES = 5_000

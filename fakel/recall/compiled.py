@@ -17,8 +17,9 @@ from fakel.autograd.modes import state as modes
 from fakel.autograd.tape import saved_tensor_hooks
 from fakel.graph import may_capture
 from fakel.recall import world
+from fakel.recall.actions import observing
 from fakel.recall.capture import SpoiltError
-from fakel.recall.episode import Episode, Observation, observing
+from fakel.recall.episode import Episode, Observation
 from fakel.recall.guards import Guards, NoWatch, UnknownError, Watch
 from fakel.recall.keys import Tensors, add_all_to_key
 from fakel.tensor import Tensor, get_default_dtype

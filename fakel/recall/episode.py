@@ -1,49 +1,31 @@
 """Episodes: what one call of a compiled function did, from its arguments to its results.
 
 An episode is a list of steps. A step is a template of all that was recorded between two *actions*,
-or an action: `backward`, an optimizer's `zero_grad` or `step`, which are carried out as they are.
+or an action: `backward`, an optimizer's `zero_grad` or `step`, which are carried out as they are
+until all of it can be joined to one call (see ``joined.py``).
 The tensors that steps read and make are kept in one list of *values*: first the function's
 arguments, then what it reads from elsewhere (parameters, buffers), then results in order.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fakel.autograd.modes import state as modes
-from fakel.graph import current_run, recorded_since, recording, watching
+from fakel.graph import Call, current_run, flush, recorded_since, recording, watching
+from fakel.recall.actions import observing
 from fakel.recall.capture import Capture, SpoiltError
+from fakel.recall.joined import Joined, Joining
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor
 from fakel.tensor.generator import default_generator
 
+# replays after which steps that were not all recalled stay steps
+_ATTEMPTS = 8
 _OURS = str(Path(__file__).parent.parent) + "/"
-
-
-class _Observing:
-    """``episode`` is being observed, if there is one."""
-
-    episode: Any = None
-
-
-observing = _Observing()
-
-
-def action(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declares a method whose effect is not recorded alone: it ends what was captured so far."""
-
-    @functools.wraps(function)
-    def perform(self: Any, *args: Any, **kwargs: Any) -> Any:
-        episode = observing.episode
-        if episode is None:
-            return function(self, *args, **kwargs)
-        return episode.perform(function, self, args, kwargs)
-
-    return perform
 
 
 class Observation:
@@ -201,6 +183,9 @@ class Episode:
         self.others = others
         self.steps = steps
         self.result = result
+        self.joined: Joined | None = None
+        self.needed: list[int] = []  # the places of values that the joined call makes
+        self.attempts = _ATTEMPTS if len(steps) > 1 else 0
         self.stamps = []
         for tensor in others:
             if tensor._stamp is None:
@@ -217,6 +202,14 @@ class Episode:
 
     def replay(self, arguments: list[Tensor]) -> Any:
         """Does it all for these arguments, and returns the result."""
+        if self.joined is not None:
+            made = self.joined.replay(arguments)
+            if made is not None:
+                found = dict(enumerate((*arguments, *self.others)))
+                found.update(zip(self.needed, made, strict=False))
+                return _found(self.result, found)
+        elif self.attempts and not recorded_since():
+            return self._join(arguments)
         values = [*arguments, *self.others]
         for step in self.steps:
             if len(step) == 2:
@@ -225,6 +218,47 @@ class Episode:
                 function, owner, place, args, kwargs = step
                 function(owner if place is None else values[place], *args, **kwargs)
         return _found(self.result, values)
+
+    def _join(self, arguments: list[Tensor]) -> Any:
+        """Replays step by step, and joins the steps where all were recalled."""
+        self.attempts -= 1
+        run = current_run()
+        values = [*arguments, *self.others]
+        counts, flushes = [0], False
+        for step in self.steps:
+            if len(step) == 2:
+                values += _apply(step[0], [values[place] for place in step[1]])
+            else:
+                function, owner, place, args, kwargs = step
+                if hasattr(function, "unflushed"):
+                    function, flushes = function.unflushed, True
+                function(owner if place is None else values[place], *args, **kwargs)
+            counts.append(recorded_since())
+        if current_run() is run and len(run.calls) == counts[-1]:
+            try:
+                self._joined(Joining(run, len(arguments), values), counts, flushes)
+            except SpoiltError:
+                pass
+        if flushes:
+            flush()
+        return _found(self.result, values)
+
+    def _joined(self, joining: Joining, counts: list[int], flushes: bool) -> None:
+        values, calls = joining.values, joining.run.calls
+        count = joining.arguments + len(self.others)
+        places: dict[int, Any] = {}
+        for number, step in enumerate(self.steps):
+            made: list[Call] = calls[counts[number] : counts[number + 1]]
+            if len(step) == 2:
+                template, chosen = step
+                described = joining.add_template(template, [values[p] for p in chosen], *made)
+                for each in described:
+                    places[count] = joining.made[id(values[count])] = each
+                    count += 1
+            else:
+                joining.add_action(step, made)
+        self.needed = [place for place in _places(self.result) if place in places]
+        self.joined = joining.joined([places[place] for place in self.needed], flushes)
 
 
 def _apply(template: Template, arguments: list[Tensor]) -> list[Tensor]:
@@ -238,7 +272,19 @@ def _apply(template: Template, arguments: list[Tensor]) -> list[Tensor]:
     return made
 
 
-def _found(described: Any, values: list[Tensor]) -> Any:
+def _places(described: Any) -> list[int]:
+    """The places of the tensors in a result."""
+    if type(described) is int:
+        return [described]
+    kind, parts = described
+    if kind is None:
+        return []
+    return [
+        place for part in (parts.values() if kind is dict else parts) for place in _places(part)
+    ]
+
+
+def _found(described: Any, values: Any) -> Any:
     if type(described) is int:
         return values[described]
     kind, parts = described
