@@ -224,7 +224,7 @@ class Episode:
         self.attempts -= 1
         run = current_run()
         values = [*arguments, *self.others]
-        counts, flushes = [0], False
+        counts, taken, flushes = [0], [], False
         for step in self.steps:
             if len(step) == 2:
                 values += _apply(step[0], [values[place] for place in step[1]])
@@ -234,16 +234,18 @@ class Episode:
                     function, flushes = function.unflushed, True
                 function(owner if place is None else values[place], *args, **kwargs)
             counts.append(recorded_since())
+            taken.append(Joining.taken(step))
         if current_run() is run and len(run.calls) == counts[-1]:
             try:
-                self._joined(Joining(run, len(arguments), values), counts, flushes)
+                self._joined(Joining(run, len(arguments), values), counts, taken, flushes)
             except SpoiltError:
                 pass
+        del taken
         if flushes:
             flush()
         return _found(self.result, values)
 
-    def _joined(self, joining: Joining, counts: list[int], flushes: bool) -> None:
+    def _joined(self, joining: Joining, counts: list[int], taken: list[Any], flushes: bool) -> None:
         values, calls = joining.values, joining.run.calls
         count = joining.arguments + len(self.others)
         places: dict[int, Any] = {}
@@ -256,7 +258,7 @@ class Episode:
                     places[count] = joining.made[id(values[count])] = each
                     count += 1
             else:
-                joining.add_action(step, made)
+                joining.add_action(step, made, taken[number])
         self.needed = [place for place in _places(self.result) if place in places]
         self.joined = joining.joined([places[place] for place in self.needed], flushes)
 

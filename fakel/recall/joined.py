@@ -208,7 +208,7 @@ class Joining:
             self.storages.append((origins[slot], dtype, length))
         for recorded in template.backwards:
             edges = tuple([self._edge(edge, arguments, first) for edge in recorded.edges])
-            saved = None if recorded.saved is None else {}
+            saved: Any = None if recorded.saved is None else {}
             self.backwards.append(
                 Recorded(recorded.kind, recorded.fixed, edges, recorded.outputs, saved)
             )
@@ -232,7 +232,15 @@ class Joining:
             if id(parameter) not in self.cleared:
                 self.without[id(parameter)] = parameter
 
-    def add_action(self, step: Any, calls: list[Call]) -> None:
+    @staticmethod
+    def taken(step: Any) -> list[Any]:
+        """The tensors that an optimizer's step, which was the last to be carried out, has taken."""
+        function, owner, *_ = step
+        if not hasattr(function, "updates"):
+            return []
+        return [update.tensors() for update in function.updates(owner) or ()]
+
+    def add_action(self, step: Any, calls: list[Call], taken: list[Any]) -> None:
         """An action, which made these calls."""
         function, owner, _, args, kwargs = step
         if hasattr(function, "cleared") and not (args or kwargs or calls):
@@ -240,22 +248,22 @@ class Joining:
                 self.cleared[id(parameter)] = parameter
                 self.given.pop(id(parameter), None)
         elif hasattr(function, "updates") and not (args or kwargs):
-            self._add_updates(_Updates(owner, function.updates), calls)
+            self._add_updates(_Updates(owner, function.updates), calls, taken)
         elif len(calls) == 1 and type(calls[0].template) is BackwardTemplate:
             self._add_backward(calls[0])
         else:
             raise SpoiltError("an action is not recalled")
 
-    def _add_updates(self, updates: _Updates, calls: list[Call]) -> None:
-        if len(updates.known) != len(calls):
+    def _add_updates(self, updates: _Updates, calls: list[Call], taken: list[Any]) -> None:
+        if not len(updates.known) == len(calls) == len(taken):
             raise SpoiltError("an optimizer updates in another way")
         for group in updates.optimizer.param_groups:
             for parameter in group["params"]:
                 if id(parameter) not in self.given and id(parameter) not in self.cleared:
                     self.without[id(parameter)] = parameter
         self.updates.append(updates)
-        for update, call, operands in zip(updates.known, calls, updates.operands, strict=True):
-            template, tensors = call.template, update.tensors()
+        for call, tensors, operands in zip(calls, taken, updates.operands, strict=True):
+            template = call.template
             if template.results != (list, []) or template.backwards or template.checks:
                 raise SpoiltError("an update does more than write")
             if any(isinstance(value, Tensor) for value in operands):
@@ -401,7 +409,7 @@ class Joining:
             constants=self.constants,
             drawn=self.drawn,
             checks=self.checks,
-            recipes=[(op, tuple(map(pick, p)), *rest) for op, p, *rest in self.recipes],  # type: ignore[misc]
+            recipes=[(op, tuple(map(pick, p)), *rest) for op, p, *rest in self.recipes],
             exposed=exposed,
             storages=[(slot(origin), dtype, length) for origin, dtype, length in storages],
             results=(list, [_renumbered(each, numbers) for each in described]),
