@@ -25,6 +25,33 @@ INITS = (
     "torch.nn.init.eye_(torch.empty(3, 5))",
     "torch.nn.init.dirac_(torch.empty(6, 3, 3, 3), groups=2)",
     "torch.nn.init.constant_(torch.empty(2, 2), 0.3)",
+    "torch.nn.init.ones_(torch.empty(2))",
+    "torch.nn.init.zeros_(torch.empty(2))",
+    *(
+        f"torch.nn.init.{name}(torch.empty({rest})"
+        for name in ("xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_")
+        for rest in ("6, 3)", "60, 30)", "4, 3, 2).transpose(0, 1)", "8, 4, dtype=torch.float64)")
+    ),
+    *(
+        f"torch.nn.init.{name}torch.empty(5, 6), generator=torch.Generator().manual_seed(3))"
+        for name in (
+            "uniform_(",
+            "normal_(",
+            "trunc_normal_(",
+            "xavier_uniform_(",
+            "xavier_normal_(",
+            "kaiming_uniform_(",
+            "kaiming_normal_(",
+            "orthogonal_(",
+            "sparse_(sparsity=0.3, tensor=",
+        )
+    ),
+    "torch.nn.init.kaiming_uniform_(torch.empty(4, 5), mode='fan_out', nonlinearity='tanh')",
+    "torch.nn.init.normal_(torch.empty(40, 5, dtype=torch.bfloat16), 0, 0.02)",
+    "torch.nn.init.normal_(torch.empty(40, 5).t(), 0, 0.02)",
+    "torch.nn.init.uniform_(torch.empty(40, 5).t())",
+    "torch.nn.init.trunc_normal_(torch.empty(40, 5).t(), std=0.02)",
+    "torch.nn.init.trunc_normal_(torch.empty(40, 5, dtype=torch.float64), std=0.02)",
 )
 
 

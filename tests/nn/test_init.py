@@ -59,32 +59,16 @@ def test_transposed_weights_get_the_numbers_of_their_memory(torch, shape):
     np.testing.assert_array_equal(*results)
 
 
-LAYERS = (
-    "Linear(10, 7)",
-    "Bilinear(3, 4, 5)",
-    "Conv2d(4, 8, 3, groups=2)",
-    "ConvTranspose2d(4, 6, 3)",
-    "BatchNorm2d(4)",
-    "LSTM(5, 7, 2)",
-    "GRUCell(5, 7)",
-    "Embedding(11, 6, padding_idx=2)",
-    "MultiheadAttention(8, 2)",
-    "TransformerDecoderLayer(8, 2, 16)",
-)
+LAYERS = load("layers")
+LAYER_CASES = cases("layers", fakel)
 
 
+@pytest.mark.filterwarnings("ignore")  # old functions and options without effect
 @pytest.mark.parametrize("layer", LAYERS)
-def test_layers_start_with_pytorchs_weights(torch, layer):
-    results = []
-    for library in (fakel, torch):
-        library.manual_seed(7)
-        state = eval(layer, vars(library.nn).copy()).state_dict()
-        results.append({name: value.numpy() for name, value in state.items()})
-        results.append(library.get_rng_state().numpy())
-    assert list(results[0]) == list(results[2])
-    for name, values in results[0].items():
-        np.testing.assert_array_equal(values, results[2][name])
-    np.testing.assert_array_equal(results[1], results[3])
+def test_layers_start_with_pytorchs_weights(layer):
+    # matrix products, norms and LAPACK round differently
+    tolerance = 2e-6 if layer.startswith("utils.") else 0
+    assert_same(LAYER_CASES[layer](), LAYERS[layer], absolute=tolerance)
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (7, 3), (6, 2, 5)])
