@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fakel import ops
-from fakel.ops.convolution import scalar_name
+from fakel.ops.checks import BOOL, COMPLEX, INTEGER, floating_only, refuse
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics.error_function import erf
@@ -58,6 +58,8 @@ def relu(input):
     """`max(0, x)`."""
     if input.dtype is dtypes.bool_:
         raise RuntimeError("Boolean inputs not supported for relu")
+    if input.is_complex():
+        raise NotImplementedError("clamp is not supported for complex types")
     return _relu(input)
 
 
@@ -75,6 +77,7 @@ gradient(
 @operator(method=False, out=False, namespace="nn.functional")
 def leaky_relu(input, negative_slope=0.01, inplace=False):
     """`x` where positive, else `negative_slope · x`."""
+    floating_only("leaky_relu_cpu", input)
     return in_place_or_not(lambda x: _leaky_relu(x, slope=float(negative_slope)), input, inplace)
 
 
@@ -87,6 +90,12 @@ def prelu(input, weight):
             "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
             f"{weight.numel()} and channel size = {channels}."
         )
+    if input.dtype is not weight.dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {input.dtype.letter} and "
+            f"{weight.dtype.letter}"
+        )
+    floating_only("prelu_cpu", input)
     shape = [1] * input.ndim
     if weight.numel() > 1:
         shape[1] = channels
@@ -119,6 +128,7 @@ def rrelu(
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
+    floating_only("rrelu_with_noise_out_cpu", input)
     source = chosen_generator("rrelu", generator)
     slopes = negative_slopes(source, input._values(), lower, upper, input.dtype)
     return (input * slopes).to(input.dtype)
@@ -156,12 +166,17 @@ gradient(
 )
 
 
+def _exponential_unit(input, inplace, *, alpha, scale=1.0, input_scale=1.0):
+    floating_only("elu_cpu", input)
+    return in_place_or_not(
+        lambda x: _elu(x, alpha=alpha, scale=scale, input_scale=input_scale), input, inplace
+    )
+
+
 @operator(method=False, out=False, namespace="nn.functional")
 def elu(input, alpha=1.0, inplace=False):
     """`x` where positive, else `alpha · (exp(x) - 1)` (Clevert et al., arXiv:1511.07289)."""
-    return in_place_or_not(
-        lambda x: _elu(x, alpha=float(alpha), scale=1.0, input_scale=1.0), input, inplace
-    )
+    return _exponential_unit(input, inplace, alpha=float(alpha))
 
 
 @operator(method=False, out=False, backward_name="CeluBackward0")
@@ -169,17 +184,13 @@ def celu(input, alpha=1.0, inplace=False):
     """`max(0, x) + min(0, alpha · (exp(x / alpha) - 1))` (Barron, arXiv:1704.07483)."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return in_place_or_not(
-        lambda x: _elu(x, alpha=float(alpha), scale=1.0, input_scale=1.0 / alpha), input, inplace
-    )
+    return _exponential_unit(input, inplace, alpha=float(alpha), input_scale=1.0 / alpha)
 
 
 @operator(method=False, out=False)
 def selu(input, inplace=False):
     """`elu` scaled so that activations normalise themselves (arXiv:1706.02515)."""
-    return in_place_or_not(
-        lambda x: _elu(x, alpha=SELU_ALPHA, scale=SELU_SCALE, input_scale=1.0), input, inplace
-    )
+    return _exponential_unit(input, inplace, alpha=SELU_ALPHA, scale=SELU_SCALE)
 
 
 # Functions with thresholds
@@ -205,6 +216,7 @@ def threshold(input, threshold, value, inplace=False):
                 f"threshold(): argument '{name}' (position {position}) must be Number, not "
                 f"{type(number).__name__}"
             )
+    refuse("threshold_cpu", input.dtype, BOOL, COMPLEX)
     return in_place_or_not(
         lambda x: _threshold(x, threshold=threshold, value=value), input, inplace
     )
@@ -228,6 +240,10 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """`x` limited to [min_val, max_val]."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    if input.is_complex():
+        raise NotImplementedError("clamp is not supported for complex types")
     return in_place_or_not(lambda x: _hardtanh(x, lower=min_val, upper=max_val), input, inplace)
 
 
@@ -251,6 +267,7 @@ gradient(
 @operator(method=False, out=False, namespace="nn.functional")
 def hardsigmoid(input, inplace=False):
     """`min(max(0, x + 3), 6) / 6`, a sigmoid of three straight pieces."""
+    floating_only("hardsigmoid_cpu", input)
     return in_place_or_not(_hardsigmoid, input, inplace)
 
 
@@ -270,6 +287,7 @@ gradient(
 @operator(method=False, out=False, namespace="nn.functional")
 def hardswish(input, inplace=False):
     """`x · hardsigmoid(x)` (Howard et al., arXiv:1905.02244)."""
+    floating_only("hardswish_cpu", input)
     return in_place_or_not(_hardswish, input, inplace)
 
 
@@ -284,6 +302,7 @@ gradient(_hardshrink, input=lambda grad, input, lambd: grad.masked_fill(input.ab
 @operator()
 def hardshrink(input, lambd=0.5):
     """`x` where its magnitude is above `lambd`, else 0."""
+    floating_only("hardshrink_cpu", input)
     return _hardshrink(input, lambd=float(lambd))
 
 
@@ -300,10 +319,11 @@ gradient(_softshrink, input=lambda grad, input, lambd: grad.masked_fill(input.ab
 @operator(method=False, out=False, namespace="nn.functional")
 def softshrink(input, lambd=0.5):
     """`x` drawn towards 0 by `lambd`, and 0 where its magnitude is less."""
+    floating_only("softshrink_check", input)
     if lambd < 0:
         most = f"{finfo(input.dtype).max:.6g}"
         raise RuntimeError(
-            f"lambda must be in range [0, {most}] for input dtype {scalar_name(input.dtype)}, "
+            f"lambda must be in range [0, {most}] for input dtype {input.dtype.letter}, "
             f"but found {lambd}"
         )
     return _softshrink(input, lambd=float(lambd))
@@ -329,6 +349,7 @@ gradient(
 @operator(method=False, out=False, namespace="nn.functional")
 def softplus(input, beta=1, threshold=20):
     """`log(1 + exp(beta · x)) / beta`, and x itself where `beta · x` is above the threshold."""
+    floating_only("softplus_cpu", input)
     return _scaled_softplus(input, beta=float(beta), threshold=float(threshold))
 
 
@@ -343,6 +364,7 @@ gradient(_logsigmoid, input=lambda grad, input: grad * (-input).sigmoid())
 @operator(method=False, out=False, namespace="nn.functional")
 def logsigmoid(input):
     """`log(1 / (1 + exp(-x)))`."""
+    floating_only("log_sigmoid_cpu", input)
     return _logsigmoid(input)
 
 
@@ -362,6 +384,7 @@ gradient(_silu, input=_silu_gradient)
 @operator(method=False, out=False, namespace="nn.functional")
 def silu(input, inplace=False):
     """`x · sigmoid(x)`, also called swish (Elfwing et al., arXiv:1702.03118)."""
+    refuse("silu_cpu", input.dtype, BOOL, INTEGER)
     return in_place_or_not(_silu, input, inplace)
 
 
@@ -381,6 +404,7 @@ gradient(_mish, input=_mish_gradient)
 @operator(method=False, out=False, namespace="nn.functional")
 def mish(input, inplace=False):
     """`x · tanh(softplus(x))` (Misra, arXiv:1908.08681)."""
+    floating_only("mish_cpu", input)
     return in_place_or_not(_mish, input, inplace)
 
 
@@ -470,6 +494,7 @@ def gelu(input, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
+    floating_only("GeluKernelImpl", input)
     return _gelu(input, approximate=approximate)
 
 
@@ -484,6 +509,7 @@ def glu(input, dim=-1):
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}"
         )
+    floating_only("glu_cpu", input)
     return input.narrow(dim, 0, half) * input.narrow(dim, half, half).sigmoid()
 
 

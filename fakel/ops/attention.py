@@ -10,7 +10,7 @@ from fakel import ops
 from fakel.autograd.tape import retitled
 from fakel.ops.declare import broadcast_shapes, gradient, operator, primitive
 from fakel.ops.dropout import dropout
-from fakel.ops.linear import _type_name, linear
+from fakel.ops.linear import linear
 from fakel.ops.padding import pad
 from fakel.ops.pullback import pullback
 from fakel.ops.softmax import softmax
@@ -108,7 +108,7 @@ gradient(_attention_gradient, joint=_pull_attention_gradient)
 
 
 def _check_attention(query, key, value, mask, is_causal):
-    kinds = [_type_name(tensor) for tensor in (query, key, value)]
+    kinds = [tensor.dtype.c_name for tensor in (query, key, value)]
     if len(set(kinds)) > 1:
         raise RuntimeError(
             "Expected query, key, and value to have the same dtype, but got query.dtype: "
@@ -124,7 +124,7 @@ def _check_attention(query, key, value, mask, is_causal):
     if mask.dtype not in (dtypes.bool_, query.dtype, dtypes.float32):
         raise RuntimeError(
             "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
-            f"attn_mask.dtype: {_type_name(mask)} and  query.dtype: {kinds[0]} instead."
+            f"attn_mask.dtype: {mask.dtype.c_name} and  query.dtype: {kinds[0]} instead."
         )
     if is_causal:
         raise RuntimeError(

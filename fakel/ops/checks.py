@@ -24,6 +24,16 @@ def refuse(kernel: str, dtype: Any, *categories: int) -> None:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.letter}'")
 
 
+def floating_only(kernel: str, tensor: Tensor) -> None:
+    """Raises NotImplementedError for a tensor of integers, truth values or complex numbers.
+
+    Args:
+        kernel: the name that the message gives the operation.
+    """
+    if not tensor._storage.dtype.is_floating_point:
+        refuse(kernel, tensor._storage.dtype, BOOL, INTEGER, COMPLEX)
+
+
 def check_known(tensor: Tensor, check: Callable[[np.ndarray], None]) -> None:
     """Checks values where they are known without computing anything, so that a wrong index raises
     at the user's own line. Where they are pending, the meaning has to check.

@@ -241,25 +241,12 @@ def _per_dimension(value, name: str, count: int) -> tuple[int, ...]:
 
 def _check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if bias is not None and bias.dtype != input.dtype:
-        ours, theirs = (scalar_name(t.dtype).lower() for t in (input, bias))
+        ours, theirs = (t.dtype.letter.lower() for t in (input, bias))
         raise RuntimeError(f"Input type ({ours}) and bias type ({theirs}) should be the same")
     if weight.dtype != input.dtype:
         raise RuntimeError(
-            f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}"
+            f"expected scalar type {input.dtype.letter} but found {weight.dtype.letter}"
         )
-
-
-def scalar_name(dtype) -> str:
-    """A dtype as PyTorch's messages name it: Float, Double, Long, …"""
-    name = str(dtype).removeprefix("torch.")
-    return SCALAR_NAMES.get(name, name.capitalize())
-
-
-SCALAR_NAMES = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16",
-    "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte",
-    "complex64": "ComplexFloat", "complex128": "ComplexDouble",
-}  # fmt: skip
 
 
 def _batched(input: Tensor, count: int, name: str) -> tuple[Tensor, bool]:

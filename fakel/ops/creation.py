@@ -53,7 +53,7 @@ def _with_format(result: Tensor, name: str, memory_format: Any) -> Tensor:
 
 def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="torch.tensor"):
     if isinstance(data, Tensor):
-        warnings.warn(_COPY_WARNING.format(copied), UserWarning, stacklevel=3)
+        warnings.warn(_COPY_WARNING.format(copied), UserWarning, stacklevel=4)
         options = Options(name, dtype, data.dtype, None, None, device, requires_grad, pin_memory)
         return finish(data.detach().clone().to(options.dtype), options)
     options = Options(name, dtype, get_default_dtype(), None, None, device, False, pin_memory)
@@ -63,7 +63,7 @@ def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="tor
             "converting the list to a single numpy.ndarray with numpy.array() before converting to "
             "a tensor.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     array, kind = array_of(data, None if dtype is None else options.dtype)
     options = Options(name, kind, kind, None, None, device, requires_grad)
@@ -182,7 +182,7 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
                 "make it writable before converting it to a tensor. This type of warning will be "
                 "suppressed for the rest of this program.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             array = array.copy()
         result = Tensor._from_numpy_shared(array)

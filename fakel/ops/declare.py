@@ -17,6 +17,7 @@ from fakel.graph import leaf, watching
 from fakel.interpreter import narrow
 from fakel.ops.inplace import write_in_place, write_out
 from fakel.ops.primitive import Primitive, Rule, gradient, not_differentiable, primitive
+from fakel.ops.refusals import explained, refused
 from fakel.recall.calls import recalled
 from fakel.tensor import Tensor, dtypes, get_default_dtype, result_type
 from fakel.tensor.promotion import number_dtype
@@ -61,16 +62,21 @@ def operator(
         if backward_name is not None:
             function = _titling(function, backward_name)
         names = (function.__name__, *aliases)
-        public = recalled(_with_out(function) if out else function, numbers)
-        if namespace is not None:
-            _export(names, public, namespace)
-        for name in names:
+        whole = _with_out(function) if out else function
+        public = None
+        for name in reversed(names):
+            if namespace is not None:
+                public = recalled(whole, numbers, refusal=refused(namespace or "torch", name))
+                _export((name,), public, namespace)
             if method:
-                setattr(Tensor, name, public)
+                bound = recalled(whole, numbers, refusal=refused("Tensor", name))
+                setattr(Tensor, name, bound)
             if inplace:
-                setattr(Tensor, name + "_", recalled(_in_place_form(function, name), numbers))
+                written = _in_place_form(function, name)
+                own = refused("Tensor", written.__name__)
+                setattr(Tensor, written.__name__, recalled(written, numbers, refusal=own))
                 IN_PLACE.add(name)
-        return public
+        return bound if public is None else public
 
     return declare
 
@@ -81,7 +87,8 @@ def function(
     """Declares a public function that is no tensor method and has no ``out=`` of its own making."""
 
     def declare(declared: Callable[..., Any]) -> Callable[..., Any]:
-        _export((declared.__name__, *aliases), declared, namespace)
+        for name in (declared.__name__, *aliases):
+            _export((name,), explained(declared, namespace or "torch", name), namespace)
         return declared
 
     return declare if declared is None else declare(declared)
@@ -101,8 +108,12 @@ def method(
     """
 
     def declare(declared: Callable[..., Any]) -> Callable[..., Any]:
-        public = recalled(declared) if recall else declared
-        for name in (declared.__name__, *aliases):
+        public = declared
+        for name in reversed((declared.__name__, *aliases)):
+            if recall:
+                public = recalled(declared, refusal=refused("Tensor", name))
+            else:
+                public = explained(declared, "Tensor", name)
             setattr(Tensor, name, public)
         return public
 

@@ -9,7 +9,6 @@ import numpy as np
 from fakel import ops
 from fakel.autograd import no_grad
 from fakel.ops.checks import check_known
-from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, not_differentiable, operator, primitive
 from fakel.tensor import dtypes
 
@@ -80,7 +79,7 @@ def _check_indices(indices, name):
     if indices.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
-            f"Long, Int; but got torch.{scalar_name(indices.dtype)}Tensor instead (while checking "
+            f"Long, Int; but got torch.{indices.dtype.letter}Tensor instead (while checking "
             f"arguments for {name})"
         )
 

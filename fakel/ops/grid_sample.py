@@ -14,7 +14,6 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd.tape import retitled
-from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.upsample import CUBIC
 
@@ -222,7 +221,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if input.dtype != grid.dtype:
         raise RuntimeError(
-            f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(grid.dtype)}"
+            f"expected scalar type {input.dtype.letter} but found {grid.dtype.letter}"
         )
     result = _grid_sampler(
         input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners,

@@ -21,20 +21,6 @@ _FORMS = """
  * (object data, *, torch.device device = None)
 """
 
-# what C++ calls the dtypes
-_C_NAMES = {
-    "bool": "bool",
-    "bfloat16": "c10::BFloat16",
-    "float16": "c10::Half",
-    "float32": "float",
-    "float64": "double",
-    "int8": "signed char",
-    "int16": "short int",
-    "int32": "int",
-    "int64": "long int",
-    "uint8": "unsigned char",
-}
-
 
 def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords: Any) -> Tensor:
     """A tensor from sizes (its values do not matter), from data, or from another tensor.
@@ -73,7 +59,7 @@ def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords
 def _alias(other: Tensor, kind: dtypes.dtype) -> Tensor:
     if other.dtype is not kind:
         expected, got = (
-            f"TensorOptions(dtype={_C_NAMES.get(each.name, each.name)}, device=cpu, "
+            f"TensorOptions(dtype={each.c_name}, device=cpu, "
             "layout=Strided, requires_grad=false (default), pinned_memory=false (default), "
             "memory_format=(nullopt))"
             for each in (kind, other.dtype)

@@ -181,7 +181,7 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
         )
     if input.dtype is not tau.dtype:
         raise RuntimeError(
-            f"{name}: tau dtype {tau.dtype.c_name} does not match input dtype {input.dtype.c_name}"
+            f"{name}: tau dtype {tau.dtype.letter} does not match input dtype {input.dtype.letter}"
         )
     check_kernel("orgqr_cpu", input)
     v, t = _compact(input, tau)

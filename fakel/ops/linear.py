@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import BOOL, refuse
 from fakel.ops.declare import gradient, operator, primitive
+from fakel.ops.matmul import same_dtype, same_dtype_in_sum
 
 
 @primitive("linear", backward_name="AddmmBackward0")
@@ -36,18 +38,6 @@ gradient(
     bias=_sum_of_rows,
 )
 
-TYPE_NAMES = {
-    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
-    "int64": "long", "int32": "int", "int16": "short", "int8": "signed char",
-    "uint8": "unsigned char", "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}  # fmt: skip
-
-
-def _type_name(tensor):
-    name = str(tensor.dtype).removeprefix("torch.")
-    return TYPE_NAMES.get(name, name)
-
 
 @operator(method=False, out=False, namespace="nn.functional")
 def linear(input, weight, bias=None):
@@ -58,22 +48,25 @@ def linear(input, weight, bias=None):
         weight: (out features, in features), or (in features).
         bias: (out features), or None.
     """
+    if weight.ndim == 1 and bias is None:
+        return input.matmul(weight)
     if weight.ndim == 1:
-        result = input.matmul(weight)
-        return result if bias is None else result + bias
-    rows = math.prod(input.shape[:-1])
-    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
-        inner = input.shape[-1] if input.ndim else 1
+        raise RuntimeError("mat2 must be a matrix, got 1-D tensor")
+    if not input.ndim:
         raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{inner} and "
+            f"both arguments to linear need to be at least 1D, but they are 0D and {weight.ndim}D"
+        )
+    rows = math.prod(input.shape[:-1])
+    if input.shape[-1] != weight.shape[1]:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
             f"{weight.shape[1]}x{weight.shape[0]})"
         )
-    for other in (weight, bias):
-        if other is not None and other.dtype != input.dtype:
-            raise RuntimeError(
-                "expected m1 and m2 to have the same dtype, but got: "
-                f"{_type_name(input)} != {_type_name(other)}"
-            )
+    if bias is None:
+        same_dtype(input, weight)
+    else:
+        same_dtype_in_sum(bias, input, weight)
+    refuse("addmm_impl_cpu_", input.dtype, BOOL)
     shape = (*input.shape[:-1], weight.shape[0])
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         if bias.numel() == 1 or tuple(bias.shape) == shape:

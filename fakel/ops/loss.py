@@ -16,7 +16,6 @@ from fakel.autograd.modes import state
 from fakel.autograd.tape import retitled
 from fakel.ops.activation import logsigmoid
 from fakel.ops.checks import check_known
-from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.softmax import log_softmax
 from fakel.tensor import Tensor, dtypes
@@ -175,7 +174,7 @@ def _check_target(input, target, weight):
         )
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(
-            f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}"
+            f"expected target dtype to be Long or Byte, but got {target.dtype.letter}"
         )
     classes = input.shape[1] if input.ndim > 1 else input.shape[0]
     if weight is not None and (weight.ndim > 1 or weight.numel() != classes):
@@ -283,7 +282,7 @@ def cross_entropy(
         if not target.is_floating_point():
             raise RuntimeError(
                 "Expected floating point type for target with class probabilities, got "
-                f"{scalar_name(target.dtype)}"
+                f"{target.dtype.letter}"
             )
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
@@ -339,9 +338,7 @@ def binary_cross_entropy(
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
     if target.dtype != input.dtype:
-        raise RuntimeError(
-            f"Found dtype {scalar_name(target.dtype)} but expected {scalar_name(input.dtype)}"
-        )
+        raise RuntimeError(f"Found dtype {target.dtype.letter} but expected {input.dtype.letter}")
     loss = _binary_cross_entropy(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
 

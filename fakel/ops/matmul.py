@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import BOOL, refuse
 from fakel.ops.declare import broadcast_shapes, function, gradient, operator, primitive, wrap_dim
 from fakel.tensor import Tensor, dtypes
 
@@ -60,16 +62,23 @@ gradient(
 )
 
 
-def _same_dtype(name: str, *tensors: Tensor) -> None:
-    kinds = {t.dtype for t in tensors}
-    if len(kinds) > 1:
-        first, second = (
-            tensors[0].dtype,
-            next(t.dtype for t in tensors if t.dtype is not tensors[0].dtype),
-        )
+def same_dtype(input: Tensor, mat2: Tensor) -> None:
+    """Raises RuntimeError for the factors of a matrix product whose dtypes differ."""
+    first, second = input.dtype, mat2.dtype
+    if first is not second:
         raise RuntimeError(
             f"expected m1 and m2 to have the same dtype, but got: {first.c_name} != {second.c_name}"
         )
+
+
+def same_dtype_in_sum(input: Tensor, mat1: Tensor, mat2: Tensor) -> None:
+    """Raises RuntimeError for the operands of ``addmm`` whose dtypes differ."""
+    for name, tensor in (("mat1", mat1), ("self", input)):
+        if tensor.dtype is not mat2.dtype:
+            raise RuntimeError(
+                f"{name} and mat2 must have the same dtype, but got {tensor.dtype.letter} and "
+                f"{mat2.dtype.letter}"
+            )
 
 
 def _require(name: str, *arguments: tuple[str, Any]) -> None:
@@ -98,14 +107,14 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
             f"mat1 and mat2 shapes cannot be multiplied ({input._shape[0]}x{input._shape[1]} and "
             f"{mat2._shape[0]}x{mat2._shape[1]})"
         )
-    _same_dtype("mm", input, mat2)
+    same_dtype(input, mat2)
     _no_bool("addmm_impl_cpu_", input)
     return _mm_of(input, mat2)
 
 
 def _no_bool(kernel: str, tensor: Tensor) -> None:
     if tensor.dtype is dtypes.bool_:
-        raise RuntimeError(f"\"{kernel}\" not implemented for 'Bool'")
+        refuse(kernel, tensor.dtype, BOOL)
 
 
 @operator()
@@ -126,7 +135,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
         raise RuntimeError(
             f"expected scalar type {input.dtype.letter} but found {mat2.dtype.letter}"
         )
-    _no_bool("baddbmm_cpu_out", input)
+    _no_bool("bmm", input)
     return _bmm(input, mat2, shape=(b, n, mat2._shape[2]))
 
 
@@ -142,7 +151,8 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
             f"({input._shape[0]}x{input._shape[1]}), vec "
             f"({vec._shape[0]})"
         )
-    _same_dtype("mv", input, vec)
+    same_dtype(input, vec)
+    _no_bool("addmv_impl_cpu", input)
     return _mv(input, vec, shape=(input._shape[0],))
 
 
@@ -278,7 +288,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     (n, m), (k, p) = mat1._shape, mat2._shape
     if m != k:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({n}x{m} and {k}x{p})")
-    _same_dtype("addmm", mat1, mat2)
+    same_dtype_in_sum(input, mat1, mat2)
     if beta == 1 and alpha == 1 and input.dtype is mat1.dtype and mat1.dtype is not dtypes.bool_:
         input.expand((n, p)) if input._shape != (n, p) else None
         return _addmm(input, mat1, mat2, shape=(n, p))
@@ -288,13 +298,32 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 @operator(inplace=True, backward_name="AddmvBackward0")
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * (mat @ vec)``."""
-    return _scaled(mv(mat, vec), input, beta, alpha)
+    if input.ndim > 1:
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}"
+        )
+    if len({input.dtype, mat.dtype, vec.dtype}) > 1:
+        raise RuntimeError(
+            "addmv input tensors must have the same dtype, but got "
+            f"{input.dtype.letter}, {mat.dtype.letter}, and {vec.dtype.letter}"
+        )
+    product = mv(mat, vec)
+    if tuple(input._shape) not in ((), (1,), tuple(product._shape)):
+        n, m = mat._shape
+        raise RuntimeError(
+            f"size mismatch, got input ({input._shape[0]}), mat ({n}x{m}), vec ({vec._shape[0]})"
+        )
+    return _scaled(product, input, beta, alpha)
 
 
 @operator(inplace=True)
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``."""
-    return _scaled(outer(vec1, vec2), input, beta, alpha)
+    for name, vector in (("vec1", vec1), ("vec2", vec2)):
+        if vector.ndim != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {vector.ndim}-D")
+    product = outer(vec1, vec2)
+    return _scaled(product, input.expand(product._shape), beta, alpha)
 
 
 @operator(inplace=True, backward_name="BaddbmmBackward0")
@@ -302,7 +331,13 @@ def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2)``."""
-    return _scaled(bmm(batch1, batch2), input, beta, alpha)
+    product = bmm(batch1, batch2)
+    if input.dtype is not batch1.dtype:
+        raise RuntimeError(
+            f"Input dtypes must be the same, got: input {input.dtype.c_name}, batch1: "
+            f"{batch1.dtype.c_name}, batch2: {batch2.dtype.c_name}"
+        )
+    return _scaled(product, input.expand(product._shape), beta, alpha)
 
 
 @operator(inplace=True)
@@ -310,7 +345,8 @@ def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2).sum(0)``."""
-    return _scaled(bmm(batch1, batch2).sum(0), input, beta, alpha)
+    product = bmm(batch1, batch2).sum(0)
+    return _scaled(product, input.expand(product._shape), beta, alpha)
 
 
 @operator()
@@ -340,21 +376,18 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.ndim, b.ndim):
             raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
-        dims = (list(range(a.ndim - dims, a.ndim)), list(range(dims)))
-    first = [
-        wrap_dim(d, a.ndim) for d in (dims[0] if isinstance(dims[0], (tuple, list)) else [dims[0]])
-    ]
-    second = [
-        wrap_dim(d, b.ndim) for d in (dims[1] if isinstance(dims[1], (tuple, list)) else [dims[1]])
-    ]
+        dims = (list(range(-dims, 0)), list(range(dims)))
+    given = [list(each) if isinstance(each, (tuple, list)) else [each] for each in dims]
+    first = [wrap_dim(dim, a.ndim) for dim in given[0]]
+    second = [wrap_dim(dim, b.ndim) for dim in given[1]]
     if len(first) != len(second):
         raise RuntimeError("both dimension lists should have same length")
-    for d, e in zip(first, second, strict=True):
+    for position, (d, e) in enumerate(zip(first, second, strict=True)):
         if a._shape[d] != b._shape[e] and 1 not in (a._shape[d], b._shape[e]):
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a._shape[d]} in dim "
-                f"{d} and "
-                f"second has size {b._shape[e]} in dim {e}"
+                f"{given[0][position]} and second has size {b._shape[e]} in dim "
+                f"{given[1][position]}"
             )
         if a._shape[d] != b._shape[e]:
             a = a.sum(d, keepdim=True) if b._shape[e] == 1 else a
@@ -396,7 +429,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:
-        raise RuntimeError("trace: expected a matrix")
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return input.diagonal().sum()
 
 
@@ -404,17 +437,25 @@ def trace(input: Tensor) -> Tensor:
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross product of vectors of three elements along a dimension."""
     if dim is None:
+        warnings.warn(
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass "
+            "the dim explicitly or simply use torch.linalg.cross.\nThe default value of dim will "
+            "change to agree with that of linalg.cross in a future release.",
+            stacklevel=4,
+        )
         fitting = [d for d, size in enumerate(input._shape) if size == 3]
         if not fitting:
             raise RuntimeError("no dimension of size 3 in input")
         dim = fitting[0]
-    shape = broadcast_shapes(input._shape, other._shape)
-    dim = wrap_dim(dim, len(shape))
-    if shape[dim] != 3:
+    if input.ndim != other.ndim:
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    dim = wrap_dim(dim, input.ndim)
+    if input._shape[dim] != 3 or other._shape[dim] != 3:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._shape[dim]} and "
             f"{other._shape[dim]}"
         )
+    shape = broadcast_shapes(input._shape, other._shape)
     a, b = input.expand(shape), other.expand(shape)
     return a.roll(-1, dim) * b.roll(1, dim) - a.roll(1, dim) * b.roll(-1, dim)
 

@@ -289,11 +289,6 @@ gradient(
 _lerp_by_number = shown_as(_lerp, "LerpBackward0")
 
 
-def _c_name(kind):
-    known = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
-    return known.get(kind.name, kind.name)
-
-
 @operator(inplace=True)
 def lerp(input, end, weight):
     """input + weight * (end - input): linear interpolation. The weight is a number or a tensor.
@@ -305,7 +300,7 @@ def lerp(input, end, weight):
     for name, value in (("end", end), ("weight", weight)):
         if isinstance(value, Tensor) and value.dtype is not kind:
             raise RuntimeError(
-                f"expected dtype {_c_name(kind)} for `{name}` but got dtype {_c_name(value.dtype)}"
+                f"expected dtype {kind.c_name} for `{name}` but got dtype {value.dtype.c_name}"
             )
     refuse("lerp_kernel_scalar", kind, BOOL, INTEGER)
     node = _lerp if isinstance(weight, Tensor) else _lerp_by_number

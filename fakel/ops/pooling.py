@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fakel.ops.checks import check_known
-from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.tensor import dtypes
 
@@ -385,7 +384,7 @@ def _unpool(count, input, indices, kernel_size, stride, padding, output_size):
     padding = per_dimension(padding, count, message)
     if indices.dtype != dtypes.int64:
         raise RuntimeError(
-            f"elements in indices should be type int64 but got: {scalar_name(indices.dtype)}"
+            f"elements in indices should be type int64 but got: {indices.dtype.letter}"
         )
     if tuple(indices.shape) != tuple(input.shape):
         raise RuntimeError(

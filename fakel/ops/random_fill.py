@@ -33,24 +33,6 @@ _BAD_PROBABILITY = (
     "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
     "improved?  If so, please report an enhancement request to PyTorch.)"
 )
-# what C++ calls the dtypes
-_C_NAMES = {
-    "bool": "bool",
-    "uint8": "unsigned char",
-    "int8": "signed char",
-    "int16": "short int",
-    "int32": "int",
-    "int64": "long int",
-    "uint16": "short unsigned int",
-    "uint32": "unsigned int",
-    "uint64": "long unsigned int",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "float32": "float",
-    "float64": "double",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
 
 # -------------------------------------------------------------------- helpers
 
@@ -175,7 +157,7 @@ def uniform_values(
     largest = _largest(real)
     for name, bound in (("from", low), ("to", high)):
         if not -largest <= bound <= largest:
-            raise RuntimeError(f"{name} is out of bounds for {_C_NAMES[real.name]}")
+            raise RuntimeError(f"{name} is out of bounds for {real.c_name}")
     if not low <= high:
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}"
@@ -275,7 +257,7 @@ def _check_bounds(low: int, last: int, kind: dtype) -> None:
         smallest, largest = int(limits.min), min(int(limits.max), (1 << 63) - 1)
     for name, bound in (("from", low), ("to - 1", last)):
         if not smallest <= bound <= largest:
-            raise RuntimeError(f"{name} is out of bounds for {_C_NAMES[kind.name]}")
+            raise RuntimeError(f"{name} is out of bounds for {kind.c_name}")
     if not kind.is_floating_point:
         return
     digits = sampling.DIGITS[kind.name]
@@ -283,10 +265,10 @@ def _check_bounds(low: int, last: int, kind: dtype) -> None:
         if abs(bound) > 1 << digits:
             warnings.warn(
                 f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision "
-                f"limitations {_C_NAMES[kind.name]} can support discrete uniform distribution only "
+                f"limitations {kind.c_name} can support discrete uniform distribution only "
                 "within this range. This warning will become an error in version 1.7 release, "
                 "please fix the code in advance",
-                stacklevel=5,
+                stacklevel=6,
             )
 
 
@@ -558,7 +540,7 @@ def cauchy_(
     if not self.dtype.is_floating_point:
         raise RuntimeError(
             "Cauchy distribution is a continuous probability distribution. dtype must be a "
-            f"floating point but you specified {_C_NAMES[self.dtype.name]}"
+            f"floating point but you specified {self.dtype.c_name}"
         )
     values = sampling.cauchy(source, self.numel(), median, sigma, self.dtype)
     return fill(self, values, "CauchyBackward0")

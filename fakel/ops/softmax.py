@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
-from fakel.ops.convolution import scalar_name
 from fakel.ops.declare import FUNCTIONS, gradient, operator, primitive, wrap_dim
 
 
@@ -80,7 +79,7 @@ def _over_dimension(node, name, input, dim, dtype):
     if not input.is_floating_point():
         last = "_lastdim" if dim >= input.ndim - 1 else ""
         raise NotImplementedError(
-            f"\"{name}{last}_kernel_impl\" not implemented for '{scalar_name(input.dtype)}'"
+            f"\"{name}{last}_kernel_impl\" not implemented for '{input.dtype.letter}'"
         )
     if input.ndim == 0:
         return node(input.reshape(1), dim=0).reshape(())

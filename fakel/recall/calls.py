@@ -31,8 +31,14 @@ _SEEN, _PLAIN, _VALUES = "seen once", "never recalled", "the values of its numbe
 _templates: dict[Any, Any] = {}
 
 
+Refusal = Callable[[Exception, tuple[Any, ...], dict[str, Any]], "Exception | None"]
+
+
 def recalled(
-    function: Callable[..., Any], numbers: bool = False, constants: bool = False
+    function: Callable[..., Any],
+    numbers: bool = False,
+    constants: bool = False,
+    refusal: Refusal | None = None,
 ) -> Callable[..., Any]:
     """The function, recalled where it was captured.
 
@@ -40,49 +46,56 @@ def recalled(
         numbers: floats among the arguments are operands at run time; their values decide nothing.
         constants: the numbers go to operators as they are, so that what else is an operand was not
             made from them.
+        refusal: what to raise for a call that raised an error, if not just that.
     """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if anomaly.enabled or saved_tensor_hooks or not may_capture():
-            return function(*args, **kwargs)
-        with recording():
-            run = current_run()
-            before = run.state
-            expected = None if before is None else before.expected
-            if expected is not None and expected.function is function:
-                met = expected.meet(run, args, kwargs)
-                if met is not None:
-                    return expected.recall(run, *met)
-        tensors = Tensors()
-        floats: list[float] | None = [] if numbers else None
-        parts: list[Any] = [function, modes.enabled, modes.inference, get_default_dtype()]
-        if not add_all_to_key(args, parts, tensors, floats):
-            return function(*args, **kwargs)
-        if kwargs:
-            parts += kwargs
-            if not add_all_to_key(kwargs.values(), parts, tensors, floats):
+        try:
+            if anomaly.enabled or saved_tensor_hooks or not may_capture():
                 return function(*args, **kwargs)
-        key = tuple(parts)
-        known = _templates.get(key)
-        by_value = known is _VALUES
-        if by_value:
-            key = (key, *(floats or ()))
-            floats = []
-            known = _templates.get(key)
-        if type(known) is Template:
-            free = numbers and not by_value
             with recording():
-                return _recall(known, function, args, kwargs, tensors, floats or [], free)
-        if known is None or known is _PLAIN or not tensors:
-            if known is None and tensors:
-                _remember(key, _SEEN)
-            return function(*args, **kwargs)
-        if floats and len(floats) == sum(map(is_operand, args)):
-            # what was captured is told apart by identity
-            args = tuple([value * 1.0 if is_operand(value) else value for value in args])
-            floats = list(filter(is_operand, args))
-        return _captured(key, function, args, kwargs, Capture(tensors, floats or [], constants))
+                run = current_run()
+                before = run.state
+                expected = None if before is None else before.expected
+                if expected is not None and expected.function is function:
+                    met = expected.meet(run, args, kwargs)
+                    if met is not None:
+                        return expected.recall(run, *met)
+            tensors = Tensors()
+            floats: list[float] | None = [] if numbers else None
+            parts: list[Any] = [function, modes.enabled, modes.inference, get_default_dtype()]
+            if not add_all_to_key(args, parts, tensors, floats):
+                return function(*args, **kwargs)
+            if kwargs:
+                parts += kwargs
+                if not add_all_to_key(kwargs.values(), parts, tensors, floats):
+                    return function(*args, **kwargs)
+            key = tuple(parts)
+            known = _templates.get(key)
+            by_value = known is _VALUES
+            if by_value:
+                key = (key, *(floats or ()))
+                floats = []
+                known = _templates.get(key)
+            if type(known) is Template:
+                free = numbers and not by_value
+                with recording():
+                    return _recall(known, function, args, kwargs, tensors, floats or [], free)
+            if known is None or known is _PLAIN or not tensors:
+                if known is None and tensors:
+                    _remember(key, _SEEN)
+                return function(*args, **kwargs)
+            if floats and len(floats) == sum(map(is_operand, args)):
+                # what was captured is told apart by identity
+                args = tuple([value * 1.0 if is_operand(value) else value for value in args])
+                floats = list(filter(is_operand, args))
+            return _captured(key, function, args, kwargs, Capture(tensors, floats or [], constants))
+        except Exception as error:
+            better = None if refusal is None else refusal(error, args, kwargs)
+            if better is None:
+                raise
+            raise better from None
 
     return call
 
