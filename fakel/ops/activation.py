@@ -316,7 +316,7 @@ def _softshrink(input, *, lambd):
 gradient(_softshrink, input=lambda grad, input, lambd: grad.masked_fill(input.abs() <= lambd, 0))
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, namespace="nn.functional")
 def softshrink(input, lambd=0.5):
     """`x` drawn towards 0 by `lambd`, and 0 where its magnitude is less."""
     floating_only("softshrink_check", input)
@@ -346,7 +346,7 @@ gradient(
 )
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, namespace="nn.functional")
 def softplus(input, beta=1, threshold=20):
     """`log(1 + exp(beta · x)) / beta`, and x itself where `beta · x` is above the threshold."""
     floating_only("softplus_cpu", input)
@@ -361,7 +361,7 @@ def _logsigmoid(input):
 gradient(_logsigmoid, input=lambda grad, input: grad * (-input).sigmoid())
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, namespace="nn.functional")
 def logsigmoid(input):
     """`log(1 / (1 + exp(-x)))`."""
     floating_only("log_sigmoid_cpu", input)
@@ -486,7 +486,7 @@ gradient(
 )
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, namespace="nn.functional")
 def gelu(input, approximate="none"):
     """`x · Φ(x)` with the normal distribution function Φ (Hendrycks and Gimpel, arXiv:1606.08415).
 

@@ -218,7 +218,9 @@ gradient(
     input=lambda grad, input, output_gradient, geometry: _transposed(
         output_gradient.conj(), grad, None, input.shape[2:], geometry
     ),
-    output_gradient=lambda grad, input, geometry: _forward(input.conj(), grad, None, geometry),
+    output_gradient=lambda grad, input, output_gradient_shape, geometry: _cropped_forward(
+        input.conj(), grad, geometry, output_gradient_shape[2:]
+    ),
 )
 
 

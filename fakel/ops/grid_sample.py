@@ -1,7 +1,7 @@
 """Sampling images at given places: `grid_sample`, and the grids of affine maps.
 
 Each mode is a sum over taps along each spatial dimension; a tap has an index, a weight, and the
-weight's derivative by the position, so one loop gives values and both gradients.
+weight's first two derivatives by the position, so one loop gives values, gradients or second ones.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fakel import ops
 from fakel.autograd.tape import retitled
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.upsample import CUBIC
+from fakel.tensor import Tensor
 
 
 def _unnormalized(grid, length, align):
@@ -55,48 +56,52 @@ def _whole(position):
 
 
 def _cubic_weights(share):
-    """The weights of the four taps around a position, and their derivatives."""
+    """The weights of the four taps around a position, with their first two derivatives."""
     a = CUBIC
-    weights, slopes = [], []
+    taps = []
     for offset in (-1, 0, 1, 2):
         signed = share - offset
         x = np.abs(signed)
         if offset in (0, 1):
             weight = ((a + 2) * x - (a + 3)) * x * x + 1
             slope = (3 * (a + 2) * x - 2 * (a + 3)) * x
+            curvature = 6 * (a + 2) * x - 2 * (a + 3)
         else:
             weight = ((x - 5) * x + 8) * x * a - 4 * a
             slope = ((3 * x - 10) * x + 8) * a
-        weights.append(weight)
-        slopes.append(slope * np.sign(signed))
-    return weights, slopes
+            curvature = (6 * x - 10) * a
+        taps.append((weight, slope * np.sign(signed), curvature))
+    return taps
 
 
 def _taps(grid, length, mode, padding_mode, align):
-    """(index, weight, derivative of the weight by the grid) of each tap along one dimension."""
+    """(index, (weight, its first, its second derivative by the grid)) of each tap along one
+    dimension."""
     position, scale = _unnormalized(grid, length, align)
     if mode == "bicubic":
         first = np.floor(position)
-        weights, slopes = _cubic_weights(position - first)
         return [
             (
                 _whole(_padded(first + offset, length, padding_mode, align)[0]),
-                weights[offset + 1],
-                slopes[offset + 1] * scale,
+                (weight, slope * scale, curvature * scale**2),
             )
-            for offset in (-1, 0, 1, 2)
+            for offset, (weight, slope, curvature) in enumerate(
+                _cubic_weights(position - first), start=-1
+            )
         ]
     position, slope = _padded(position, length, padding_mode, align)
+    none = np.zeros_like(position)
     if mode == "nearest":
-        return [(_whole(np.rint(position)), np.ones_like(position), np.zeros_like(position))]
+        return [(_whole(np.rint(position)), (np.ones_like(position), none, none))]
     first = np.floor(position)
     share, rate = position - first, slope * scale
     index = _whole(first)
-    return [(index, 1 - share, -rate), (index + 1, share, rate)]
+    return [(index, (1 - share, -rate, none)), (index + 1, (share, rate, none))]
 
 
 def _combinations(input, grid, mode, padding_mode, align):
-    """For each combination of taps: flat indices, whether they are inside, weights, and slopes.
+    """For each combination of taps: flat indices, whether they are inside, and the weights along
+    each dimension with their derivatives.
 
     The grid's last dimension begins with the last spatial dimension.
     """
@@ -108,15 +113,15 @@ def _combinations(input, grid, mode, padding_mode, align):
     ]
     for taps in itertools.product(*lines):
         index, inside = 0, True
-        for (where, _, _), length in zip(taps, size, strict=True):
+        for (where, _), length in zip(taps, size, strict=True):
             inside = inside & (where >= 0) & (where < length)
             index = index * length + np.clip(where, 0, length - 1)
-        weights = [tap[1] for tap in taps]
-        slopes = [
-            math.prod(weights[:axis]) * tap[2] * math.prod(weights[axis + 1 :])
-            for axis, tap in enumerate(taps)
-        ]
-        yield index, inside, math.prod(weights), slopes
+        yield index, inside, [weights for _, weights in taps]
+
+
+def _weight(factors, *axes):
+    """The weight of a combination of taps, differentiated once for each axis that is named."""
+    return math.prod(orders[axes.count(axis)] for axis, orders in enumerate(factors))
 
 
 @primitive("grid_sampler")
@@ -125,8 +130,9 @@ def _grid_sampler(input, grid, *, mode, padding_mode, align_corners):
     pixels = input.reshape(batch, channels, -1).transpose(0, 2, 1)
     samples = np.arange(batch)[:, None]
     total = np.zeros((batch, math.prod(grid.shape[1:-1]), channels), input.dtype)
-    for index, inside, weight, _ in _combinations(input, grid, mode, padding_mode, align_corners):
-        total += np.where(inside[..., None], pixels[samples, index] * weight[..., None], 0)
+    for index, inside, factors in _combinations(input, grid, mode, padding_mode, align_corners):
+        weight = _weight(factors)[..., None]
+        total += np.where(inside[..., None], pixels[samples, index] * weight, 0)
     return total.transpose(0, 2, 1).reshape(batch, channels, *grid.shape[1:-1])
 
 
@@ -139,19 +145,55 @@ def _grid_sampler_gradient(output_gradient, input, grid, *, mode, padding_mode, 
     pulled = output_gradient.reshape(batch, channels, -1).transpose(0, 2, 1)
     samples = np.arange(batch)[:, None]
     total = np.zeros(batch * places * channels)
-    count = input.ndim - 2
-    grid_gradient = np.zeros((batch, pulled.shape[1], count), input.dtype)
-    for index, inside, weight, slopes in _combinations(
-        input, grid, mode, padding_mode, align_corners
-    ):
-        spread = np.where(inside[..., None], pulled * weight[..., None], 0)
+    axes = range(input.ndim - 2)
+    grid_gradient = np.zeros((batch, pulled.shape[1], len(axes)), input.dtype)
+    for index, inside, factors in _combinations(input, grid, mode, padding_mode, align_corners):
+        spread = np.where(inside[..., None], pulled * _weight(factors)[..., None], 0)
         flat = ((samples * places + index)[..., None] * channels + np.arange(channels)).ravel()
         total += np.bincount(flat, spread.ravel(), total.size)
         inner = np.where(inside, (pixels[samples, index] * pulled).sum(-1), 0)
-        for axis, slope in enumerate(slopes):
-            grid_gradient[..., count - 1 - axis] += inner * slope
+        for axis in axes:
+            grid_gradient[..., -1 - axis] += inner * _weight(factors, axis)
     input_gradient = total.reshape(batch, places, channels).transpose(0, 2, 1)
     return input_gradient.reshape(input.shape), grid_gradient.reshape(grid.shape)
+
+
+@primitive("grid_sampler_second_gradient")
+def _grid_sampler_second_gradient(
+    output_gradient, input, grid, by_input, by_grid, *, mode, padding_mode, align_corners
+):
+    """The gradients of the output's gradient, input and grid, given those of the two results of
+    `_grid_sampler_gradient`."""
+    batch, channels = input.shape[:2]
+    places = math.prod(input.shape[2:])
+    pixels, directions = (
+        each.reshape(batch, channels, places).transpose(0, 2, 1) for each in (input, by_input)
+    )
+    pulled = output_gradient.reshape(batch, channels, -1).transpose(0, 2, 1)
+    moved = by_grid.reshape(batch, -1, input.ndim - 2)
+    samples = np.arange(batch)[:, None]
+    total = np.zeros(batch * places * channels)
+    axes = range(input.ndim - 2)
+    by_output = np.zeros(pulled.shape, input.dtype)
+    grid_gradient = np.zeros(moved.shape, input.dtype)
+    for index, inside, factors in _combinations(input, grid, mode, padding_mode, align_corners):
+        seen = np.where(inside[..., None], pixels[samples, index], 0)
+        direction = np.where(inside[..., None], directions[samples, index], 0)
+        change = sum(_weight(factors, axis) * moved[..., -1 - axis] for axis in axes)[..., None]
+        by_output += direction * _weight(factors)[..., None] + seen * change
+        spread = np.where(inside[..., None], pulled * change, 0)
+        flat = ((samples * places + index)[..., None] * channels + np.arange(channels)).ravel()
+        total += np.bincount(flat, spread.ravel(), total.size)
+        first, second = (direction * pulled).sum(-1), (seen * pulled).sum(-1)
+        for axis in axes:
+            bend = sum(_weight(factors, axis, other) * moved[..., -1 - other] for other in axes)
+            grid_gradient[..., -1 - axis] += first * _weight(factors, axis) + second * bend
+    input_gradient = total.reshape(batch, places, channels).transpose(0, 2, 1)
+    return (
+        by_output.transpose(0, 2, 1).reshape(output_gradient.shape),
+        input_gradient.reshape(input.shape),
+        grid_gradient.reshape(grid.shape),
+    )
 
 
 gradient(
@@ -160,6 +202,22 @@ gradient(
         grad, input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners,
         shape=(tuple(input.shape), tuple(grid.shape)), dtype=(input.dtype, grid.dtype)),
 )  # fmt: skip
+
+
+def _second_gradient(grads, output_gradient, input, grid, mode, padding_mode, align_corners):
+    by_input, by_grid = (
+        Tensor._zeros(like._shape, like.dtype) if given is None else given
+        for given, like in zip(grads, (input, grid), strict=True)
+    )
+    tensors = (output_gradient, input, grid)
+    return _grid_sampler_second_gradient(
+        *tensors, by_input, by_grid, mode=mode, padding_mode=padding_mode,
+        align_corners=align_corners, shape=tuple(tuple(each.shape) for each in tensors),
+        dtype=tuple(each.dtype for each in tensors),
+    )  # fmt: skip
+
+
+gradient(_grid_sampler_gradient, joint=_second_gradient)
 
 
 def _warn_about_corners(align_corners):
@@ -194,7 +252,10 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
             f"'reflection', but got: '{padding_mode}'"
         )
-    align_corners = _warn_about_corners(align_corners)
+    return _sampled(input, grid, mode, padding_mode, _warn_about_corners(align_corners))
+
+
+def _sampled(input, grid, mode, padding_mode, align_corners):
     sizes, places = list(input.shape), list(grid.shape)
     if input.shape[0] != grid.shape[0]:
         raise RuntimeError(
@@ -228,6 +289,37 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         shape=(*input.shape[:2], *grid.shape[1:-1]),
     )  # fmt: skip
     return retitled(result, f"GridSampler{input.ndim - 2}DBackward0")
+
+
+@operator(method=False, out=False)
+def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
+    """`grid_sample` with numbers for the modes: 0 "bilinear", 1 "nearest", 2 "bicubic"; 0 "zeros",
+    1 "border", 2 "reflection"."""
+    mode = ("bilinear", "nearest", "bicubic")[interpolation_mode]
+    outside = ("zeros", "border", "reflection")[padding_mode]
+    return _sampled(input, grid, mode, outside, bool(align_corners))
+
+
+@operator(method=False, out=False)
+def grid_sampler_2d(input, grid, interpolation_mode, padding_mode, align_corners):
+    """`grid_sampler` of images."""
+    if input.ndim != 4 or input.ndim != grid.ndim:
+        raise RuntimeError(
+            "grid_sampler_2d(): expected 4D input and grid with same number of dimensions, but got "
+            f"input with sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    return grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+@operator(method=False, out=False)
+def grid_sampler_3d(input, grid, interpolation_mode, padding_mode, align_corners):
+    """`grid_sampler` of volumes."""
+    if input.ndim != 5 or input.ndim != grid.ndim:
+        raise RuntimeError(
+            "grid_sampler(): expected 5D input and grid with same number of dimensions, but got "
+            f"input with sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    return grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners)
 
 
 @operator(

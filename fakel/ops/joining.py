@@ -529,6 +529,8 @@ def broadcast_shapes(*shapes: Any) -> Any:
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """The sum over dimensions down to the given shape, which broadcasts to the tensor's."""
     wanted = sizes(size)
+    if not wanted:
+        return self.sum()
     lead = self.ndim - len(wanted)
     if lead < 0 or any(
         want not in (1, have) for want, have in zip(wanted, self._shape[lead:], strict=True)

@@ -44,12 +44,13 @@ def _eigh_one_by_one(input: np.ndarray, uplo: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _eigh_gradient(grads, result, result1):
-    """V (diag(grad_values) + V^H grad_vectors / E) V^H with E_ij = l_j - l_i."""
+    """V (diag(grad_values) + (M - M^H) / 2E) V^H with M = V^H grad_vectors, E_ij = l_j - l_i."""
     values, vectors = result, result1
     middle = None
     if grads[1] is not None:
         gaps = row(values) - column(values) + identity(values._shape[-1], values)
-        middle = without_diagonal(adjoint(vectors) @ grads[1] / gaps)
+        product = adjoint(vectors) @ grads[1]
+        middle = without_diagonal((product - adjoint(product)) / 2 / gaps)
     if grads[0] is not None:
         diagonal = as_diagonal(grads[0]).to(vectors.dtype)
         middle = diagonal if middle is None else middle + diagonal

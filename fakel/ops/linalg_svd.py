@@ -8,7 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops import return_types
-from fakel.ops.declare import gradient, not_differentiable, operator, primitive
+from fakel.ops.declare import as_tensor, gradient, not_differentiable, operator, primitive
 from fakel.ops.linalg_common import (
     LINALG,
     LinAlgError,
@@ -171,17 +171,17 @@ def _tolerances(input: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
 
 def _threshold(values: Tensor, atol: Any, rtol: Any) -> Tensor:
     """max(atol, rtol * the largest value), with one more dimension of size 1."""
-    atol, rtol = (
-        t if isinstance(t, Tensor) else Tensor._from_array(np.array(t), values.dtype)
-        for t in (atol, rtol)
-    )
-    for argument, tensor in (("atol", atol), ("rtol", rtol)):
-        if tensor.is_complex():
+    atol, rtol = _as_tensors(atol, rtol, values.dtype)
+    return column(ops.maximum(atol, rtol * values.amax(-1)))
+
+
+def _as_tensors(atol: Any, rtol: Any, dtype: Any) -> tuple[Tensor, Tensor]:
+    for argument, value in (("atol", atol), ("rtol", rtol)):
+        if isinstance(value, Tensor) and value.is_complex():
             raise RuntimeError(
                 f"torch.linalg.pinv: {argument} tensor of complex type is not supported."
             )
-    largest = values.amax(-1)
-    return column(ops.maximum(atol.to(largest.dtype), rtol.to(largest.dtype) * largest))
+    return as_tensor(atol, dtype), as_tensor(rtol, dtype)
 
 
 def _magnitudes(input: Tensor, hermitian: bool) -> Tensor:
@@ -221,15 +221,20 @@ def matrix_rank(
     return (values > _threshold(values, atol, rtol)).sum(-1)
 
 
+def _above(values, atol, rtol):
+    largest = values.max(-1)
+    return values > np.maximum(atol, rtol * largest)[..., None]
+
+
 @primitive("linalg_pinv", "LinalgPinvBackward0")
-def _pinv(input, threshold, *, hermitian):
+def _pinv(input, atol, rtol, *, hermitian):
     if hermitian:
         values, vectors = np.linalg.eigh(input)
-        kept = np.abs(values) > threshold
+        kept = _above(np.abs(values), atol, rtol)
         inverted = np.where(kept, 1 / np.where(kept, values, 1), 0).astype(values.dtype)
         return (vectors * inverted[..., None, :]) @ np.conj(np.swapaxes(vectors, -2, -1))
     u, s, vh = np.linalg.svd(input, False)
-    kept = s > threshold
+    kept = _above(s, atol, rtol)
     inverted = np.where(kept, 1 / np.where(kept, s, 1), 0).astype(s.dtype)
     v = np.conj(np.swapaxes(vh, -2, -1))
     return (v * inverted[..., None, :]) @ np.conj(np.swapaxes(u, -2, -1))
@@ -282,8 +287,8 @@ def pinv(
     if not rows or not columns:
         return adjoint(input).clone()
     atol, rtol = _tolerances(input, atol, rcond if rtol is None else rtol)
-    threshold = _threshold(_magnitudes(input.detach(), hermitian), atol, rtol).detach()
-    return _pinv(input, threshold, hermitian=bool(hermitian), shape=(*batch, columns, rows))
+    atol, rtol = (t.detach() for t in _as_tensors(atol, rtol, input.dtype.to_real()))
+    return _pinv(input, atol, rtol, hermitian=bool(hermitian), shape=(*batch, columns, rows))
 
 
 @operator(out=False)

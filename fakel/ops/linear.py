@@ -39,7 +39,7 @@ gradient(
 )
 
 
-@operator(method=False, out=False, namespace="nn.functional")
+@operator(method=False, namespace="nn.functional")
 def linear(input, weight, bias=None):
     """`input · weightᵀ + bias`.
 

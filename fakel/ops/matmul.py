@@ -254,7 +254,8 @@ Tensor.__rmatmul__ = _reversed  # type: ignore[attr-defined]
 def _scaled(product: Tensor, input: Tensor, beta: Any, alpha: Any) -> Tensor:
     """``beta * input + alpha * product``; with beta 0 nothing of ``input`` counts, not even NaN."""
     if not (product.is_floating_point() or product.is_complex()):
-        alpha, beta = int(alpha), int(beta)
+        whole = bool if product.dtype is input.dtype is dtypes.bool_ else int
+        alpha, beta = whole(alpha), whole(beta)
     if alpha != 1:
         product = product * alpha
     if beta == 0:
@@ -345,7 +346,7 @@ def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2).sum(0)``."""
-    product = bmm(batch1, batch2).sum(0)
+    product = bmm(batch1, batch2).sum(0, dtype=batch1.dtype)
     return _scaled(product, input.expand(product._shape), beta, alpha)
 
 
@@ -390,8 +391,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
                 f"{given[1][position]}"
             )
         if a._shape[d] != b._shape[e]:
-            a = a.sum(d, keepdim=True) if b._shape[e] == 1 else a
-            b = b.sum(e, keepdim=True) if a._shape[d] == 1 else b
+            a = a.sum(d, keepdim=True, dtype=a.dtype) if b._shape[e] == 1 else a
+            b = b.sum(e, keepdim=True, dtype=b.dtype) if a._shape[d] == 1 else b
     rows = [d for d in range(a.ndim) if d not in first]
     columns = [e for e in range(b.ndim) if e not in second]
     shape = [a._shape[d] for d in rows] + [b._shape[e] for e in columns]

@@ -158,7 +158,11 @@ def clamp(input, min=None, max=None):
     kind = result_type(input, *[b.item() if isinstance(b, np.generic) else b for b in bounds])
     if kind.is_complex:
         raise NotImplementedError("clamp is not supported for complex types")
-    refuse("clamp_cpu" if isinstance(bounds[0], Tensor) else "clamp_scalar_cpu", kind, BOOL)
+    if not isinstance(bounds[0], Tensor):
+        side = "" if len(bounds) == 2 else "min_" if max is None else "max_"
+        refuse(f"clamp_{side}scalar_cpu", kind, BOOL)
+    elif len(bounds) == 2:
+        refuse("clamp_cpu", kind, BOOL)
     lower = None if min is None else as_tensor(min, kind)
     upper = None if max is None else as_tensor(max, kind)
     shapes = [bound._shape for bound in (lower, upper) if bound is not None]
@@ -172,12 +176,16 @@ def clamp(input, min=None, max=None):
 @operator(inplace=True)
 def clamp_min(input, min):
     """Each element, at least min."""
+    if isinstance(min, Tensor):
+        refuse("maximum_cpu", result_type(input, min), COMPLEX)
     return clamp(input, min=min)
 
 
 @operator(inplace=True)
 def clamp_max(input, max):
     """Each element, at most max."""
+    if isinstance(max, Tensor):
+        refuse("minimum_cpu", result_type(input, max), COMPLEX)
     return clamp(input, max=max)
 
 

@@ -478,7 +478,7 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     )
 
 
-@operator(method=False, out=False, namespace="nn.functional", backward_name="AvgPool2DBackward0")
+@operator(method=False, namespace="nn.functional", backward_name="AvgPool2DBackward0")
 def avg_pool2d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
     divisor_override=None,
@@ -490,7 +490,7 @@ def avg_pool2d(
     )  # fmt: skip
 
 
-@operator(method=False, out=False, namespace="nn.functional", backward_name="AvgPool3DBackward0")
+@operator(method=False, namespace="nn.functional", backward_name="AvgPool3DBackward0")
 def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
     divisor_override=None,

@@ -29,6 +29,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
             raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(size)}")
     if any(size < 0 for size in shape):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(shape)}")
+    indices = indices.long()
     found, distance = [], 1
     for size in reversed(shape):
         found.append(indices.div(distance, rounding_mode="floor") % size)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fakel.autograd.tape import retitled
+from fakel import ops
+from fakel.autograd.tape import Backward, attach, retitled
 from fakel.ops.checks import check_known
 from fakel.ops.conversion import cast
 from fakel.ops.declare import (
@@ -126,7 +127,8 @@ def _scatter(input, index, src, *, dim):
 
 @primitive("scatter_add")
 def _scatter_add(input, index, src, *, dim):
-    return _scattered(input, index, src, dim, np.add)
+    add = np.logical_or if input.dtype == np.bool_ else np.add
+    return _scattered(input, index, src, dim, add)
 
 
 def _scattered(
@@ -141,8 +143,6 @@ def _scattered(
             values = values[tuple(slice(size) for size in positions.shape)]
         if ufunc is None:
             result[_at(positions, dim)] = values
-        elif result.dtype == np.bool_:
-            np.logical_or.at(result, _at(positions, dim), values)
         else:
             ufunc.at(result, _at(positions, dim), values)
     return result.reshape(input.shape)
@@ -266,22 +266,31 @@ def _reduce_gradient(grad, input, index, src, result, dim, reduce):
 
 
 def _product_gradient(grad, input, index, source, result, dim):
-    # where a factor is zero its gradient is the product of the others, zero when two are
-    zero_in, zero_src = input == 0, source == 0
-    zeros = zero_in.to(grad.dtype).scatter_add(dim, index, zero_src.to(grad.dtype))
-    safe_in, safe_src = input.masked_fill(zero_in, 1), source.masked_fill(zero_src, 1)
-    rest = _scatter_reduce(safe_in, index, safe_src, dim=dim, reduce="prod")
-    alone = (zeros == 1).to(grad.dtype)
-    one = rest * alone
-    grad_input = grad * (
-        zero_in.to(grad.dtype) * one / safe_in + (zeros == 0).to(grad.dtype) * rest / safe_in
-    )
-    per = one.gather(dim, index)
-    whole = (rest * (zeros == 0).to(grad.dtype)).gather(dim, index)
-    grad_src = grad.gather(dim, index) * (
-        zero_src.to(grad.dtype) * per / safe_src + whole / safe_src
-    )
-    return grad_input, None, grad_src
+    # the gradient of a factor that is zero is the product of the others
+    unit_in = input.masked_fill(input == 0, 1)
+    rest = _scatter_reduce(unit_in, index, source, dim=dim, reduce="prod")
+    zero = source == 0
+    counts = Tensor._zeros(input._shape, grad.dtype).scatter_add(dim, index, zero.to(grad.dtype))
+    zeros = counts.gather(dim, index)
+    alone = zero & (zeros == 1)
+    others = _scatter_reduce(
+        input, index, source.masked_fill(alone, 1), dim=dim, reduce="prod"
+    ).gather(dim, index)
+    quotient = result.gather(dim, index) / source.masked_fill(zero, 1)
+    by_source = grad.gather(dim, index) * ops.where(alone, others, quotient)
+    if by_source.requires_grad and (zeros > 1).any():
+        undefined = _Undefined.titled("DelayedError")((by_source,))
+        by_source = by_source.detach()
+        attach(by_source, undefined)
+    return grad * rest / unit_in, None, by_source
+
+
+class _Undefined(Backward):
+    def pullback(self, grads):
+        raise RuntimeError(
+            "scatter_reduce(): Double backward is unsupported for src when >1 zeros in src are "
+            "scattered to the same position in self"
+        )
 
 
 def _grown(taken: Tensor, src: Tensor) -> Tensor:
@@ -470,10 +479,13 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         )
     size = input._shape[dim] if input.ndim else 1
     check_known(index, lambda array: _out_of_bounds(array, size, dim, IndexError, least=-size))
+    index = _positive(index, input, dim)
+    if isinstance(value, Tensor) and value.requires_grad:
+        # what is written twice counts once in the number's gradient
+        filled = Tensor._zeros(input._shape, dtypes.bool_).index_fill(dim, index, True)
+        return ops.where(filled, as_tensor(value, input), input)
     shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
-    return _index_copy(
-        input, _positive(index, input, dim), as_tensor(value, input).expand(shape), dim=dim
-    )
+    return _index_copy(input, index, as_tensor(value, input).expand(shape), dim=dim)
 
 
 def _positive(index: Tensor, input: Tensor, dim: int) -> Tensor:
@@ -481,7 +493,7 @@ def _positive(index: Tensor, input: Tensor, dim: int) -> Tensor:
     return (index < 0).to(index.dtype) * size + index
 
 
-@operator(inplace=False)
+@operator(inplace=True)
 def index_reduce(
     input: Tensor,
     dim: int,
