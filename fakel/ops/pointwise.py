@@ -9,7 +9,7 @@ import numpy as np
 from fakel import ops
 from fakel.ops import return_types
 from fakel.ops.arithmetic import is_half
-from fakel.ops.checks import BOOL, INTEGER, check_tensor, refuse
+from fakel.ops.checks import BOOL, COMPLEX, INTEGER, check_tensor, refuse
 from fakel.ops.declare import (
     Primitive,
     as_tensor,

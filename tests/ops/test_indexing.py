@@ -260,3 +260,21 @@ def test_pairs_of_forms(pair, torch):
             package.from_numpy(array())[tensor_index(index)]
         return
     assert_same(package.from_numpy(array())[tensor_index(index)], expected)
+
+
+def _product_at_zeros(source):
+    index = package.tensor([0, 1, 1, 2])
+    return package.tensor([2.0, 0.0, 3.0], dtype=package.float64).scatter_reduce(
+        0, index, source, "prod"
+    )
+
+
+def test_second_derivatives_of_scattered_products_reach_zeros():
+    check_derivatives(package, _product_at_zeros, [np.array([0.0, 0.0, 2.0, 0.0])], 2)
+
+
+def test_second_derivatives_of_several_zeros_in_one_place_are_refused():
+    source = package.tensor([1.0, 0.0, 0.0, 1.0], dtype=package.float64, requires_grad=True)
+    (slope,) = package.autograd.grad(_product_at_zeros(source).sum(), source, create_graph=True)
+    with pytest.raises(RuntimeError, match="Double backward is unsupported for src when >1 zeros"):
+        slope.sum().backward()

@@ -206,6 +206,19 @@ def test_gradient_of_eigenvalues():
     check_derivatives(package, ordered, [drawn(4, 4, dtype="float64")], 2)
 
 
+def test_second_derivative_of_eigenvalues_by_one_triangle_is_pytorchs(torch):
+    found = []
+    for module in (torch, package):
+        x = module.from_numpy(drawn(4, 4, dtype="float64")).requires_grad_()
+        weights = module.from_numpy(drawn(4, 4, seed=1, dtype="float64"))
+        (slope,) = module.autograd.grad(
+            (module.linalg.eigvalsh(x) * weights[0]).sum(), x, create_graph=True
+        )
+        (slope * weights).sum().backward()
+        found.append(x.grad.numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("shape", [(70, 70), (90, 40), (40, 90), (2, 33, 33)])
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
 def test_large_lu_factors_are_pytorchs(shape, dtype, torch):

@@ -48,6 +48,17 @@ CASES = [
     case("scatter_add", floats(3, 5), 1, integers(3, 4), floats(3, 4), options={"dtypes": NUMBERS}),
     case("scatter_add", floats(3, 5), 0, integers(2, 5, high=3), floats(2, 5)),
     case("scatter_reduce", floats(3, 5), 1, integers(3, 4), floats(3, 4), "sum"),
+    *[
+        case(
+            "scatter_reduce",
+            *(flags(3, 5), 1, integers(3, 4), flags(3, 4)),
+            reduce,
+            include_self=include_self,
+            options=PLAIN,
+        )
+        for reduce in ("sum", "prod", "amax", "amin")
+        for include_self in (True, False)
+    ],
     case(
         "scatter_reduce",
         floats(3, 5, domain="distinct"),
@@ -67,6 +78,7 @@ CASES = [
     case("index_add", floats(3, 4), 1, integers(3, high=4), floats(3, 3), alpha=2),
     case("index_copy", floats(3, 4), 0, integers(1, high=3), floats(1, 4)),
     case("index_fill", floats(3, 4), 1, integers(2, high=4), 0.5),
+    case("index_fill", floats(3, 4), 1, integers(5, high=2), floats()),
     case(
         "index_put",
         floats(3, 4),
@@ -103,6 +115,12 @@ CASES = [
     case(
         "unravel_index",
         integers(5, high=12),
+        (3, 4),
+        options={"gradient": 0, "method": False, "out": False},
+    ),
+    case(
+        "unravel_index",
+        integers(5, high=12, dtype="int32"),
         (3, 4),
         options={"gradient": 0, "method": False, "out": False},
     ),

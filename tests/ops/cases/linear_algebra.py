@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.support.case import case, floats, mistake
+from tests.support.case import case, flags, floats, integers, mistake
 
 NUMBERS = {
     "dtypes": ("float32", "float64", "int64", "int32", "uint8", "complex64", "float16", "bfloat16")
@@ -19,6 +19,7 @@ LOOSE = {"tolerance": 10}
 CASES = [
     case("linalg.pinv", floats(4, 3), numpy=np.linalg.pinv, options=LOOSE),
     case("linalg.pinv", floats(2, 3, 4), numpy=np.linalg.pinv, options=LOOSE),
+    case("linalg.pinv", floats(4, 3), rtol=1.0, options={"gradient": 1}),
     case("linalg.svdvals", floats(4, 3), options=LOOSE),
     case(
         "linalg.eigvalsh",
@@ -68,10 +69,19 @@ CASES = [
     case("addmm", floats(5), floats(3, 4), floats(4, 5), beta=0.5, alpha=2),
     case("addmv", floats(3), floats(3, 4), floats(4), beta=0.5, alpha=2),
     case("addr", floats(3, 4), floats(3), floats(4), beta=0.5, alpha=2),
+    case("addr", flags(3, 4), flags(3), flags(4), beta=3, alpha=2, options=PLAIN),
     case("baddbmm", floats(2, 3, 5), floats(2, 3, 4), floats(2, 4, 5), beta=0.5, alpha=2),
     case("addbmm", floats(3, 5), floats(2, 3, 4), floats(2, 4, 5)),
+    case("addbmm", *(integers(*shape, dtype="int32") for shape in ((3, 5), (2, 3, 4), (2, 4, 5)))),
     case("linalg.multi_dot", [floats(2, 3), floats(3, 4), floats(4, 2)]),
     case("tensordot", floats(2, 3, 4), floats(3, 4, 5), 2, options={"method": False}),
+    case(
+        "tensordot",
+        integers(2, 3, dtype="int32"),
+        integers(1, 2, dtype="int32"),
+        1,
+        options={"method": False},
+    ),
     case(
         "tensordot",
         floats(2, 3, 4),

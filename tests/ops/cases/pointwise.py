@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tests.support.case import EVERY, FLOATS, NUMBERS, REAL, case, floats, integers, mistake
+from tests.support.case import EVERY, FLOATS, NUMBERS, REAL, case, flags, floats, integers, mistake
 
 
 def unary(
@@ -126,6 +126,8 @@ CASES = [
     case("clip", floats(3, 4, domain="away"), -1.0, 1.0),
     case("clamp_min", floats(3, 4, domain="away"), 0.0),
     case("clamp_max", floats(3, 4, domain="away"), 0.0),
+    case("clamp_min", flags(3, 4), flags(4), options={"gradient": 0}),
+    case("clamp_max", flags(3, 4), flags(4), options={"gradient": 0}),
     case("imag", floats(3, 4, dtype="complex64"), options={"out": False, "method": False}),
     case("real", floats(3, 4, dtype="complex64"), options={"out": False, "method": False}),
     case("polygamma", 1, floats(3, 4, domain="positive"), options={"tolerance": 10}),

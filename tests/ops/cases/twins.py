@@ -104,7 +104,7 @@ CASES = [
         integers(2, high=3),
         floats(2, 4, domain="distinct"),
         "amax",
-        options={"gradient": None, "out": False, "method": False, "in_place": False},
+        options={"gradient": None, "out": False},
     ),
     case(
         "as_strided_scatter",
@@ -160,8 +160,31 @@ CASES = [
         floats(1, 2, 4, 4),
         floats(1, 3, 3, 2, domain="open"),
         align_corners=False,
-        options={"tolerance": 5, "gradient": 1},
+        options={"tolerance": 5},
     ),
+    case(
+        F + "grid_sample",
+        floats(1, 2, 4, 4),
+        floats(1, 3, 3, 2, domain="open"),
+        mode="bicubic",
+        padding_mode="reflection",
+        align_corners=True,
+        options={"tolerance": 5},
+    ),
+    *[
+        case(
+            name,
+            floats(1, 2, *[4] * dims),
+            floats(1, *[2] * dims, dims, domain="open"),
+            *(0, padding, True),
+            options={"tolerance": 5, "method": False, "out": False},
+        )
+        for name, dims, padding in (
+            ("grid_sampler", 2, 0),
+            ("grid_sampler_2d", 2, 1),
+            ("grid_sampler_3d", 3, 2),
+        )
+    ],
     case(
         F + "grid_sample",
         floats(1, 2, 4, 4),
@@ -185,6 +208,7 @@ CASES = [
     case("fill", floats(2, 3), floats()),
     case("detach", floats(2, 3), options={"gradient": 0, "in_place": False}),
     case("Tensor.sum_to_size", floats(2, 3), 1, 3),
+    case("Tensor.sum_to_size", integers(2, 3, dtype="uint8"), (), options=PLAIN),
     case("is_tensor", floats(2), options={"gradient": 0, "method": False}),
     case("is_storage", floats(2), options={"gradient": 0, "method": False}),
     case("is_same_size", floats(2), floats(2), options=PLAIN),
