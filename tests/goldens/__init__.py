@@ -26,6 +26,16 @@ def cases(family: str, torch: Any) -> dict[str, Callable[[], Any]]:
     return table
 
 
+def tolerances(family: str, case: str) -> dict[str, float]:
+    """How far apart a case's numbers may be from one processor to another.
+
+    As keywords of `values.assert_same`; none, unless the family has a function of its own that
+    says so for its cases.
+    """
+    module = importlib.import_module(f"{__name__}.{family}")
+    return module.tolerances(case) if hasattr(module, "tolerances") else {}
+
+
 def path(family: str) -> Path:
     """The file of a family."""
     return FOLDER / f"{family}.json.gz"

@@ -150,6 +150,12 @@ def trained(torch: Any, made: str, called: str) -> dict[str, Any]:
     }
 
 
+def tolerances(case: str) -> dict[str, float]:
+    """Masks are exact; what is computed from them is rounded differently on each processor."""
+    exact = case.startswith(("F.dropout", "torch.dropout", "nn.Dropout"))
+    return {} if exact else {"relative": 2e-5, "absolute": 2e-5}
+
+
 def cases(torch: Any) -> dict[str, Callable[[], Any]]:
     """All of them."""
     table: dict[str, Callable[[], Any]] = {

@@ -3,7 +3,7 @@
 import pytest
 
 import fakel
-from tests.goldens import cases, load
+from tests.goldens import cases, load, tolerances
 from tests.goldens.values import assert_same
 
 GOLDEN = load("dropout")
@@ -15,6 +15,4 @@ CASES = cases("dropout", fakel)
 )
 @pytest.mark.parametrize("case", GOLDEN)
 def test_draws_are_those_of_pytorch(case):
-    drawing_only = case.startswith(("F.dropout", "torch.dropout", "nn.Dropout"))
-    tolerance = 0 if drawing_only else 2e-5
-    assert_same(CASES[case](), GOLDEN[case], relative=tolerance, absolute=tolerance)
+    assert_same(CASES[case](), GOLDEN[case], **tolerances("dropout", case))

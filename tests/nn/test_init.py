@@ -7,7 +7,7 @@ import pytest
 
 import fakel
 from fakel.nn import init
-from tests.goldens import cases, load
+from tests.goldens import cases, load, tolerances
 from tests.goldens.values import assert_same
 
 GOLDEN = load("init")
@@ -16,9 +16,7 @@ CASES = cases("init", fakel)
 
 @pytest.mark.parametrize("expression", GOLDEN)
 def test_numbers_are_those_of_pytorch(expression):
-    # LAPACK rounds differently from PyTorch's
-    tolerance = 1e-6 if "orthogonal" in expression else 0
-    assert_same(CASES[expression](), GOLDEN[expression], absolute=tolerance)
+    assert_same(CASES[expression](), GOLDEN[expression], **tolerances("init", expression))
 
 
 CALLS = {
@@ -66,9 +64,7 @@ LAYER_CASES = cases("layers", fakel)
 @pytest.mark.filterwarnings("ignore")  # old functions and options without effect
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layers_start_with_pytorchs_weights(layer):
-    # matrix products, norms and LAPACK round differently
-    tolerance = 2e-6 if layer.startswith("utils.") else 0
-    assert_same(LAYER_CASES[layer](), LAYERS[layer], absolute=tolerance)
+    assert_same(LAYER_CASES[layer](), LAYERS[layer], **tolerances("layers", layer))
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (7, 3), (6, 2, 5)])
