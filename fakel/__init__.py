@@ -81,7 +81,7 @@ def __getattr__(name: str) -> Any:
     # loaded at its first use, which many programs never come to
     if name in ("load", "save"):
         return getattr(importlib.import_module("fakel.serialization"), name)
-    if name in ("profiler", "serialization"):
+    if name in ("distributions", "profiler", "serialization"):
         return importlib.import_module(f"fakel.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -101,6 +101,7 @@ __all__ = [
     "cuda",
     "default_generator",
     "device",
+    "distributions",
     "dtype",
     "e",
     "enable_grad",

@@ -29,6 +29,7 @@ LAYERS = (
     "serialization",
     "utils",
     "vision",
+    "distributions",
     "backends",
     "compat",
     "cli",

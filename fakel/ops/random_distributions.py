@@ -22,7 +22,7 @@ from fakel.ops.declare import (
     primitive,
 )
 from fakel.ops.inplace import check_writable, resize_output, store
-from fakel.ops.numerics.gamma import digamma
+from fakel.ops.numerics import implicit
 from fakel.ops.options import Options, integer_argument, shape_argument
 from fakel.ops.random import made, normal_numbers
 from fakel.ops.random_fill import (
@@ -284,34 +284,50 @@ def _gamma(input: np.ndarray, values: np.ndarray) -> np.ndarray:
     return values.copy()
 
 
-@primitive("standard_gamma_gradient")
-def _gamma_gradient(input: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """How a gamma number x moves with its shape a, its distribution function held fixed.
-
-    That is ``-(dP/da) / (dP/dx)``, with the power series of the incomplete gamma function P:
-    ``-x * sum_n x**n / (a (a+1) ... (a+n)) * (log x - digamma(a + n + 1))``.
-    (M. Figurnov, S. Mohamed, A. Mnih, "Implicit reparameterization gradients", 2018)
-    """
-    a, x = input.astype(np.float64), values.astype(np.float64)
-    power = 1 / a
-    psi = digamma(a + 1)
-    logarithm = np.log(x)
-    total = power * (logarithm - psi)
-    added = np.abs(total)
-    while (added > 1e-17 * np.abs(total)).any():
-        a = a + 1
-        power = power * (x / a)
-        psi = psi + 1 / a
-        term = power * (logarithm - psi)
-        total = total + term
-        # the terms grow first and then shrink, passing through zero once
-        added = np.where(x > a, np.inf, power * (np.abs(logarithm - psi) + 1e-3))
-    result: np.ndarray = -x * total
-    return result
+gradient(_gamma, input=lambda grad, input, values: grad * _standard_gamma_grad(input, values))
 
 
-gradient(_gamma, input=lambda grad, input, values: grad * _gamma_gradient(input, values))
+@primitive("standard_gamma_gradient", "StandardGammaGradBackward0")
+def _gamma_gradient(input: np.ndarray, output: np.ndarray) -> np.ndarray:
+    return implicit.gamma_gradient(input, output)
+
+
 not_differentiable(_gamma_gradient)
+
+
+@function
+def _standard_gamma_grad(input: Tensor, output: Tensor) -> Tensor:
+    """How standard gamma numbers move with their shape parameters.
+
+    Args:
+        input: shape parameters, positive.
+        output: the numbers, of the same dtype; the shapes broadcast.
+    """
+    check_dtype("_standard_gamma_grad_cpu", input.dtype, "float32", "float64")
+    shape = broadcast_shapes(input._shape, output._shape)
+    return _gamma_gradient(input, output, shape=shape)  # type: ignore[no-any-return]
+
+
+@primitive("dirichlet_gradient", "DirichletGradBackward0")
+def _share_gradient(x: np.ndarray, alpha: np.ndarray, total: np.ndarray) -> np.ndarray:
+    return implicit.dirichlet_gradient(x, alpha, total)
+
+
+not_differentiable(_share_gradient)
+
+
+@function
+def _dirichlet_grad(x: Tensor, alpha: Tensor, total: Tensor) -> Tensor:
+    """How shares of a whole move with their concentrations, over ``1 - x``.
+
+    Args:
+        x: shares, Dirichlet distributed.
+        alpha: concentrations, of the same dtype; the shapes broadcast.
+        total: sums of all concentrations.
+    """
+    check_dtype("_dirichlet_grad_cpu", x.dtype, "float32", "float64")
+    shape = broadcast_shapes(x._shape, alpha._shape, total._shape)
+    return _share_gradient(x, alpha, total, shape=shape)  # type: ignore[no-any-return]
 
 
 @function

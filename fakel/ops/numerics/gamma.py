@@ -64,8 +64,24 @@ def zeta(s: np.ndarray, q: np.ndarray) -> np.ndarray:
     valid = ~pole & ~undefined & ~infinite & (s != 1)
     exponent = np.where(valid, s, 2.0)
     argument = np.where(valid, q, 1.0)
+    negative = argument < 0
+    if negative.any():
+        # terms above and below zero are sums of their own, from the distances f and 1 - f on
+        fraction = argument - np.floor(argument)
+        above = _zeta_of_positive(exponent, np.where(negative, fraction, argument))
+        below = _zeta_of_positive(exponent, np.where(negative, 1 - fraction, 1.0))
+        beyond = _zeta_of_positive(exponent, np.where(negative, 1 - argument, 1.0))
+        sign = np.where(exponent % 2 == 0, 1.0, -1.0)
+        result = np.where(negative, above + sign * (below - beyond), above)
+    else:
+        result = _zeta_of_positive(exponent, argument)
+    result = np.where(undefined, np.nan, np.where(infinite, 0.0, result))
+    return np.where((s == 1) | (pole & (s > 1)), np.inf, result)
+
+
+def _zeta_of_positive(exponent: np.ndarray, argument: np.ndarray) -> np.ndarray:
     result = np.zeros(exponent.shape)
-    while True:
+    for _ in range(int(_LARGE)):
         small = argument < _LARGE
         if not small.any():
             break
@@ -78,8 +94,7 @@ def zeta(s: np.ndarray, q: np.ndarray) -> np.ndarray:
         order = 2 * index + 2
         result = result + factor * (number / math.factorial(order))
         factor = factor * (exponent + order - 1) * (exponent + order) / (argument * argument)
-    result = np.where(undefined, np.nan, np.where(infinite, 0.0, result))
-    return np.where((s == 1) | (pole & (s > 1)), np.inf, result)
+    return result
 
 
 def polygamma(order: int, x: np.ndarray) -> np.ndarray:
