@@ -55,7 +55,7 @@ class MixtureSameFamily(Parametric):
                     f"`mixture_distribution.batch_shape` ({of_mixture}) is not compatible with "
                     f"`component_distribution.batch_shape`({batch_shape})"
                 )
-        weights = mixture_distribution._num_events
+        weights = mixture_distribution.logits.shape[-1]
         components = component_distribution.batch_shape[-1]
         if weights != components:
             raise ValueError(

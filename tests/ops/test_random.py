@@ -314,7 +314,8 @@ def test_gamma_gradient_is_that_of_the_distribution_function():
     by_shape = (below(a + step, x) - below(a - step, x)) / (2 * step)
     by_value = (below(a, x + step) - below(a, x - step)) / (2 * step)
     expected = (-by_shape / by_value).tolist()
-    np.testing.assert_allclose(shape.grad.tolist(), expected, rtol=1e-5)
+    # PyTorch approximates it
+    np.testing.assert_allclose(shape.grad.tolist(), expected, rtol=2e-3)
 
 
 def test_state_can_be_saved_and_restored():

@@ -66,6 +66,22 @@ CASES = [
         floats(3, domain="positive"),
         options={"tolerance": 20, "gradient": None},
     ),
+    *(
+        case(
+            "_standard_gamma_grad",
+            floats(3, 4, domain=domain),
+            floats(3, 4, domain="positive"),
+            options={"dtypes": TWO, "gradient": None},
+        )
+        for domain in ("positive", "above one")
+    ),
+    case(
+        "_dirichlet_grad",
+        floats(3, 4, domain="unit"),
+        floats(3, 4, domain="unit"),
+        floats(3, 4, domain="above one"),
+        options={"dtypes": ("float64",), "tolerance": 20, "gradient": None},
+    ),
     case(
         S + "gammainc",
         floats(3, domain="positive"),

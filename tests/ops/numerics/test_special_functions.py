@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fakel.ops.numerics import bessel, error_function, gamma, polynomials
+from fakel.ops.numerics import bessel, error_function, gamma, implicit, polynomials
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,37 @@ def test_recurrences_of_the_gamma_family():
     assert gamma.zeta(np.array(2.0), np.array(1.0)) == pytest.approx(math.pi**2 / 6, rel=1e-14)
     a, y = np.meshgrid(np.linspace(0.1, 40, 30), np.linspace(0.01, 60, 30))
     np.testing.assert_allclose(gamma.igamma(a, y) + gamma.igammac(a, y), 1, rtol=1e-12)
+
+
+def test_zeta_far_below_zero():
+    """Reflection: pi^2 / sin(pi q)^2 = zeta(2, q) + zeta(2, 1 - q), exact also where q is large."""
+    q = np.array([-0.5, -3.25, -1e3 - 0.5, -1e12 - 0.25, -4e15 + 0.5])
+    fraction = q - np.floor(q)
+    sums = gamma.zeta(np.array(2.0), q) + gamma.zeta(np.array(2.0), 1 - q)
+    np.testing.assert_allclose(sums, (np.pi / np.sin(np.pi * fraction)) ** 2, rtol=1e-12)
+    # the sum itself
+    q, terms = np.array([-3.3, -20.7]), np.arange(200_000)
+    direct = (np.subtract.outer(q, -terms) ** -3.0).sum(axis=1)
+    np.testing.assert_allclose(gamma.zeta(np.array(3.0), q), direct, rtol=1e-9)
+    assert np.isinf(gamma.zeta(np.array(2.0), np.array(-1e300)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_implicit_gradients_in_every_region(dtype, torch):
+    draw = np.random.default_rng(0)
+    alpha, beta = np.exp(draw.uniform(-3, 5, (2, 3000))).astype(dtype)
+    x = (alpha * np.exp(draw.normal(0, 1, 3000) / np.sqrt(alpha + 0.1))).astype(dtype)
+    expected = torch._standard_gamma_grad(torch.tensor(alpha), torch.tensor(x)).numpy()
+    found = implicit.gamma_gradient(alpha, x).astype(dtype)
+    np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == "float32" else 1e-11)
+    total = alpha + beta
+    share = np.clip(draw.beta(alpha, beta), 1e-30, 1 - 1e-6).astype(dtype)
+    expected = torch._dirichlet_grad(*map(torch.tensor, (share, alpha, total))).numpy()
+    found = implicit.dirichlet_gradient(share, alpha, total).astype(dtype)
+    # in float32 differences of digamma have few digits left where beta is small
+    tolerance = 2e-3 if dtype == "float32" else 1e-10
+    np.testing.assert_allclose(found, expected, rtol=tolerance)
+    assert np.median(np.abs(found / expected - 1)) < 1e-6
 
 
 def test_orthogonal_polynomials_of_an_angle():
