@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fakel import ops
-from fakel.ops.checks import BOOL, COMPLEX, INTEGER, floating_only, refuse
+from fakel.ops.checks import BOOL, COMPLEX, INTEGER, check_fits, floating_only, refuse
 from fakel.ops.declare import function, gradient, operator, primitive, wrap_dim
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics.error_function import erf
@@ -217,6 +217,7 @@ def threshold(input, threshold, value, inplace=False):
                 f"{type(number).__name__}"
             )
     refuse("threshold_cpu", input.dtype, BOOL, COMPLEX)
+    check_fits(value, input.dtype)
     return in_place_or_not(
         lambda x: _threshold(x, threshold=threshold, value=value), input, inplace
     )

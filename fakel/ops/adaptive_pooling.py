@@ -8,6 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import COMPLEX, floating_only, refuse
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.pooling import lowest, per_dimension, scatter_maxima
 from fakel.tensor import dtypes
@@ -179,6 +180,8 @@ def _sizes(name: str, count: int, input, output_size) -> tuple[int, ...]:
 
 def _adaptive_average(count, input, output_size):
     output = _sizes(f"adaptive_avg_pool{count}d", count, input, output_size)
+    if input.numel() or count == 3:
+        floating_only(f"adaptive_avg_pool{'3d_cpu' if count == 3 else '2d'}", input)
     batched = input if input.ndim == count + 2 else input.unsqueeze(0)
     shape = (*batched.shape[:2], *output)
     result = _adaptive_average_pool(batched, output=output, shape=shape)
@@ -195,6 +198,7 @@ def _adaptive_maximum(count, input, output_size):
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but "
                 f"input has sizes {list(input.shape)} with dimension {dim} being empty"
             )
+    floating_only(f"adaptive_max_pool{'3d_cpu' if count == 3 else '2d'}", input)
     batched = input if input.ndim == count + 2 else input.unsqueeze(0)
     shape = (*batched.shape[:2], *output)
     values, indices = _adaptive_max_pool(
@@ -293,6 +297,7 @@ def fractional_max_pool(
             raise RuntimeError(
                 f"{name}(): pool {label} {k} too large relative to input {label} {n}"
             )
+    refuse(f"{name}_out_frame", input.dtype, COMPLEX)
     samples = _random_samples
     if samples is None:
         samples = ops.rand(*batched.shape[:2], count, dtype=input.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import COMPLEX, refuse
 from fakel.ops.declare import broadcast_shapes, gradient, operator, primitive
 from fakel.ops.dropout import dropout
 from fakel.ops.linear import linear
@@ -161,6 +162,9 @@ def scaled_dot_product_attention(
         enable_gqa: lets groups of query heads (dimension -3) share key and value heads.
     """
     _check_attention(query, key, value, attn_mask, is_causal)
+    if not (query.is_floating_point() or query.is_complex()):
+        raise RuntimeError(f"expected scalar type Float but found {query.dtype.letter}")
+    refuse("softmax_lastdim_kernel_impl", query.dtype, COMPLEX)
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     if enable_gqa:
         key, value = _repeat_heads(query, key), _repeat_heads(query, value)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fakel.graph import watching
-from fakel.tensor import Tensor
+from fakel.tensor import Tensor, dtypes
 from fakel.tensor.promotion import category
 
-BOOL, INTEGER, FLOATING, COMPLEX = range(4)
+BOOL, INTEGER, FLOATING, COMPLEX, HALF = range(5)
+NOT_FLOATING = BOOL, INTEGER, COMPLEX
 
 
 def refuse(kernel: str, dtype: Any, *categories: int) -> None:
@@ -19,8 +21,10 @@ def refuse(kernel: str, dtype: Any, *categories: int) -> None:
 
     Args:
         kernel: the name that the message gives the operation.
+        categories: HALF means float16 and bfloat16.
     """
-    if category(dtype) in categories:
+    half = HALF in categories and dtype.is_floating_point and dtype.itemsize == 2
+    if half or category(dtype) in categories:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.letter}'")
 
 
@@ -31,7 +35,25 @@ def floating_only(kernel: str, tensor: Tensor) -> None:
         kernel: the name that the message gives the operation.
     """
     if not tensor._storage.dtype.is_floating_point:
-        refuse(kernel, tensor._storage.dtype, BOOL, INTEGER, COMPLEX)
+        refuse(kernel, tensor._storage.dtype, *NOT_FLOATING)
+
+
+def check_fits(value: Any, dtype: Any) -> None:
+    """Refuses a number to be written that an integer dtype does not hold; of negative integers in
+    unsigned dtypes the size counts.
+
+    Raises:
+        RuntimeError: when it is too large.
+    """
+    if category(dtype) != INTEGER or isinstance(value, Tensor):
+        return
+    limits = np.iinfo(dtype.storage)
+    lowest = limits.min if limits.min or isinstance(value, float) else -limits.max
+    if not (math.isfinite(value) and lowest <= value <= limits.max):
+        suffix = "" if dtype is dtypes.int64 else "_t"
+        raise RuntimeError(
+            f"value cannot be converted to type {dtype.name}{suffix} without overflow"
+        )
 
 
 def check_known(tensor: Tensor, check: Callable[[np.ndarray], None]) -> None:

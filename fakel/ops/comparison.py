@@ -214,6 +214,11 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
         assume_unique: promises that neither holds an element twice.
         invert: asks whether it is not among them.
     """
+    for each in (elements, test_elements):
+        if isinstance(each, Tensor) and (each.is_complex() or each.dtype is dtypes.bool_):
+            raise RuntimeError(
+                f"Unsupported input type encountered for isin(): {each.dtype.letter}"
+            )
     values = _numpy(elements), _numpy(test_elements)
     found = np.isin(*values, assume_unique=assume_unique and math.prod(values[0].shape) > 1)
     return Tensor._from_array(np.asarray(~found if invert else found))

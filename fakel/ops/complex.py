@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fakel.ops.checks import check_tensor
+from fakel.ops.checks import HALF, check_tensor, refuse
 from fakel.ops.declare import Primitive, broadcast_shapes, gradient, operator, primitive
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 
@@ -61,6 +61,7 @@ def complex(real, imag):
 def polar(abs, angle):
     """The complex tensor with these distances from 0 and angles."""
     _check_pair(abs, angle)
+    refuse("polar_cpu", abs.dtype, HALF)
     return complex(abs * angle.cos(), abs * angle.sin())
 
 

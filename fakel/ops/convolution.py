@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fakel import ops
+from fakel.ops.checks import BOOL, INTEGER, refuse
 from fakel.ops.declare import gradient, operator, primitive
-from fakel.tensor import Tensor
+from fakel.tensor import Tensor, dtypes
 
 # Columns are built for so many elements at a time, to stay in the processor's cache.
 BLOCK_ELEMENTS = 1 << 20
@@ -356,6 +357,7 @@ def _convolve(count, input, weight, bias, stride, padding, dilation, groups):
             f"Calculated padded input size per channel: {_by(padded)}. Kernel size: {_by(spread)}."
             " Kernel size can't be greater than actual input size"
         )
+    refuse(f"slow_conv{'3d' if count == 3 else '2d'}_cpu", input.dtype, BOOL)
     result = _forward(input, weight, bias, geometry)
     return result if has_batch else result.squeeze(0)
 
@@ -399,6 +401,9 @@ def _convolve_transposed(
             f"Given input size per channel: {_by(input.shape[2:])}. Calculated output size per "
             f"channel: {_by(size)}. Output size is too small"
         )
+    if input.dtype is not dtypes.int64:
+        kernel = f"slow_conv_transpose{'3d' if count == 3 else '2d'}_out_cpu"
+        refuse(kernel, input.dtype, BOOL, INTEGER)
     result = _transposed(input, weight, bias, size, geometry)
     return result if has_batch else result.squeeze(0)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import math
 import warnings
 from typing import Any
 
 import numpy as np
 
-from fakel.ops.checks import check_tensor
+from fakel.ops.checks import check_fits, check_tensor
 from fakel.ops.data import array_of
 from fakel.ops.declare import function, method
 from fakel.ops.filling import filled
@@ -346,20 +345,8 @@ def full(
     options = Options(
         "full", dtype, _full_dtype(value), out, layout, device, requires_grad, pin_memory
     )
-    _check_fits(value, options.dtype)
+    check_fits(value, options.dtype)
     return finish(filled(tuple(shape), value, options.dtype), options)
-
-
-def _check_fits(value, kind):
-    if kind.is_floating_point or kind.is_complex or kind is dtypes.bool_:
-        return
-    limits = np.iinfo(kind.storage)
-    lowest = limits.min if limits.min else -limits.max
-    if not (math.isfinite(value) and lowest <= value <= limits.max):
-        suffix = "" if kind is dtypes.int64 else "_t"
-        raise RuntimeError(
-            f"value cannot be converted to type {kind.name}{suffix} without overflow"
-        )
 
 
 @function
@@ -379,7 +366,7 @@ def full_like(
         "full_like", dtype, input.dtype, None, layout, device, requires_grad, pin_memory
     )
     value = _fill_value(fill_value)
-    _check_fits(value, options.dtype)
+    check_fits(value, options.dtype)
     return finish(_like(input, value, options.dtype, memory_format), options)
 
 
@@ -400,7 +387,9 @@ def new_full(
         "new_full", dtype, self.dtype, None, layout, device, requires_grad, pin_memory
     )
     shape = shape_argument("new_full", size, unpacked=False)
-    return finish(filled(tuple(shape), _fill_value(fill_value), options.dtype), options)
+    value = _fill_value(fill_value)
+    check_fits(value, options.dtype)
+    return finish(filled(tuple(shape), value, options.dtype), options)
 
 
 @method

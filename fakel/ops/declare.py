@@ -181,7 +181,7 @@ def unary(
         meaning: a NumPy function of one array.
         dtype: of the result: "same", "float" (integers give the default dtype), "bool", "real" (of
             a complex tensor, its parts' dtype).
-        refuses: kinds of input that are errors: "bool", "complex", "float".
+        refuses: kinds of input that are errors: "bool", "complex", "float", "half" (of two bytes).
         kernel: what the error calls the operator.
         documentation: the formula.
     """
@@ -218,6 +218,8 @@ def _refuse(kernel: str, kind: Any, refuses: Sequence[str]) -> None:
     if "bool" in refuses and kind is dtypes.bool_:
         raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
     if "complex" in refuses and kind.is_complex:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind.letter}'")
+    if "half" in refuses and kind.is_floating_point and kind.itemsize == 2:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind.letter}'")
     if "float" in refuses and (kind.is_floating_point or kind.is_complex):
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind.letter}'")

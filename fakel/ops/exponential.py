@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from fakel import ops
-from fakel.ops.checks import BOOL, INTEGER, refuse
+from fakel.ops.checks import BOOL, COMPLEX, INTEGER, refuse
 from fakel.ops.declare import Primitive, binary, gradient, operator, unary
 from fakel.tensor import get_default_dtype
 
@@ -89,12 +89,13 @@ def logit(input, eps=None):
     Args:
         eps: numbers are first brought between eps and 1 - eps; None leaves them.
     """
+    refuse("logit_cpu", input.dtype, COMPLEX)
     if not input.is_floating_point():
         input = input.to(get_default_dtype())
     return _logit(input) if eps is None or eps < 0 else _clamped_logit(input, eps=float(eps))
 
 
-def _declare_logaddexp(name, meaning, exponential, documentation):
+def _declare_logaddexp(name, meaning, exponential, documentation, also_refused=()):
     combine = binary(name, meaning, method=False)
 
     def share(grad, mine, other):
@@ -107,7 +108,7 @@ def _declare_logaddexp(name, meaning, exponential, documentation):
     )
 
     def declared(input, other):
-        refuse(f"{name}_cpu", input.dtype, BOOL, INTEGER)
+        refuse(f"{name}_cpu", input.dtype, BOOL, INTEGER, *also_refused)
         return combine(input, other)
 
     declared.__name__ = declared.__qualname__ = name
@@ -128,5 +129,9 @@ logaddexp = _declare_logaddexp(
     "logaddexp", logaddexp_of, "exp", "log(exp(input) + exp(other)), without overflow."
 )
 logaddexp2 = _declare_logaddexp(
-    "logaddexp2", np.logaddexp2, "exp2", "log2(2^input + 2^other), without overflow."
+    "logaddexp2",
+    np.logaddexp2,
+    "exp2",
+    "log2(2^input + 2^other), without overflow.",
+    also_refused=(COMPLEX,),
 )

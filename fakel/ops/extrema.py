@@ -191,11 +191,9 @@ not_differentiable(_argmax, _argmin)
 
 def _position(node, name, input, dim, keepdim):
     check_tensor(name, "input", 1, input)
-    refuse(f"{name}_cpu", input.dtype, COMPLEX)
-    if input.dtype is dtypes.bool_:
-        raise RuntimeError(f"{name}(): does not support bool input")
-    if input.dtype is dtypes.bool_:
-        raise RuntimeError(f"{name}(): does not support bool input")
+    for kind, given in (("bool", input.dtype is dtypes.bool_), ("complex", input.is_complex())):
+        if given:
+            raise RuntimeError(f"{name}(): does not support {kind} input")
     size = tuple(input._shape)
     if not input.numel():
         if dim is None:
@@ -267,6 +265,7 @@ gradient(_cummin, input=put_back)
 
 
 def _cumulative(node, pack, input, dim):
+    refuse(f"{node.name}_cpu", input.dtype, COMPLEX)
     size = tuple(input._shape)
     dim = wrap_dim(dim, len(size))
     shapes, kinds = (size, size), (input.dtype, dtypes.int64)

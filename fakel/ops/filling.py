@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import check_fits
 from fakel.ops.declare import as_tensor, gradient, method, operator, primitive, scalar
 from fakel.ops.inplace import check_writable, store
 from fakel.tensor import Tensor, get_default_dtype
@@ -56,6 +57,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             "fill_ only supports 0-dimension value tensor but got tensor with "
             f"{value.ndim} dimensions."
         )
+    check_fits(value, self.dtype)
     check_writable(self)
     size = tuple(self._shape)
     result = _full(as_tensor(value, self), size=size, shape=size)

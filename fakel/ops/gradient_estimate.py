@@ -7,7 +7,7 @@ from typing import Any
 from fakel import ops
 from fakel.ops.declare import function as public
 from fakel.ops.declare import wrap_dims
-from fakel.tensor import Tensor
+from fakel.tensor import Tensor, dtypes
 
 
 def _evenly(input: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
@@ -77,6 +77,8 @@ def _declare() -> None:
             dim: the dimensions, all of them when left out.
             edge_order: 1 or 2, the order of what is exact at the edges.
         """
+        if input.dtype is dtypes.uint8:
+            raise RuntimeError("torch.gradient does not support uint8 input.")
         dims = wrap_dims(dim, input.ndim)
         spacing = 1 if spacing is None else spacing
         spacings = (

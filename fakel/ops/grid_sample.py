@@ -14,6 +14,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import floating_only
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.upsample import CUBIC
 from fakel.tensor import Tensor
@@ -284,6 +285,9 @@ def _sampled(input, grid, mode, padding_mode, align_corners):
         raise RuntimeError(
             f"expected scalar type {input.dtype.letter} but found {grid.dtype.letter}"
         )
+    floating_only(
+        "grid_sampler_2d_cpu_kernel_impl" if input.ndim == 4 else "grid_sampler3d_cpu", input
+    )
     result = _grid_sampler(
         input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners,
         shape=(*input.shape[:2], *grid.shape[1:-1]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakel.ops import return_types
-from fakel.ops.checks import BOOL, INTEGER, refuse
+from fakel.ops.checks import HALF, NOT_FLOATING, floating_only, refuse
 from fakel.ops.declare import function, operator
 from fakel.tensor import Tensor, dtypes
 
@@ -32,7 +32,7 @@ def histc(input, bins=100, min=0, max=0):
     Args:
         min, max: the ends of the range, which count as inside; equal ones mean the data's own.
     """
-    refuse("histogram_cpu", input.dtype, BOOL, INTEGER)
+    floating_only("histogram_cpu", input)
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     if max < min:
@@ -92,7 +92,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
         range: (low, high) of equal bins; the data's own without it.
         density: divides by the total and the width, so that the integral is 1.
     """
-    refuse("histogram_cpu", input.dtype, BOOL, INTEGER)
+    refuse("histogramdd", input.dtype, *NOT_FLOATING, HALF)
     values = input._values().ravel()
     edges = _axis_edges("histogram", bins, values, range, values.dtype)
     counts = _count(values, None, [edges], None if weight is None else weight._values())
@@ -110,7 +110,7 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
         bins: a number for all dimensions, a number each, or a tensor of edges each.
         range: low and high of each dimension, in one flat sequence.
     """
-    refuse("histogram_cpu", input.dtype, BOOL, INTEGER)
+    refuse("histogramdd", input.dtype, *NOT_FLOATING, HALF)
     if input.ndim < 2:
         raise RuntimeError(
             "torch.histogramdd: input tensor should have at least 2 dimensions, but got "

@@ -14,6 +14,7 @@ from fakel.ops.linalg_common import (
     adjoint,
     as_diagonal,
     batch_of,
+    check_kernel,
     check_numbers,
     check_square,
     each_matrix,
@@ -105,6 +106,7 @@ def _declare_choleskys() -> None:
             "equivalent results for all valid (symmetric positive definite) inputs.",
             stacklevel=3,
         )
+        check_kernel("cholesky_cpu", input)
         return _checked("cholesky", input, upper, True)[0]
 
     old.__name__, old.__doc__ = "cholesky", "``linalg.cholesky``."
@@ -143,7 +145,7 @@ gradient(_cholesky_inverse, input=_cholesky_inverse_gradient)
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """The inverse of the matrix whose Cholesky factor is given."""
     check_square("cholesky_inverse", input)
-    check_numbers("cholesky_inverse", input, "cholesky_inverse_out_cpu")
+    check_kernel("cholesky_inverse_out_cpu", input)
     return _cholesky_inverse(input, upper=bool(upper))
 
 
@@ -174,7 +176,7 @@ def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor
                 "instead"
             )
     check_fit("cholesky_solve", input, input2)
-    check_numbers("cholesky_solve", input, "cholesky_solve_cpu")
+    check_kernel("cholesky_solve_cpu", input)
     batch = batch_of(input, input2)
     shape = (*batch, *input._shape[-2:])
     return _cholesky_solve(

@@ -16,6 +16,7 @@ from fakel.ops.linalg_common import (
     cheap_size,
     check_kernel,
     check_matrix,
+    check_numbers,
     check_square,
     check_system,
     each_matrix,
@@ -307,7 +308,7 @@ def _declare_lu_solve() -> None:
             adjoint: for the conjugate transpose of A.
         """
         name = "linalg.lu_solve"
-        check_kernel("lu_solve_cpu", LU)
+        check_numbers("torch.linalg.lu_solve", LU, "linalg.lu_solve_cpu")
         check_square(name, LU, "LU")
         check_matrix(name, B, "B")
         _check_factors(name, LU, pivots)
@@ -327,6 +328,7 @@ def _declare_old_lu_solve() -> None:
             "X = torch.linalg.lu_solve(LU, pivots, B)",
             stacklevel=3,
         )
+        check_numbers("torch.linalg.lu_solve", LU_data, "linalg.lu_solve_cpu")
         _check_factors("linalg.lu_solve", LU_data, LU_pivots)
         check_system("linalg.lu_solve", LU_data, input, True)
         return solve_with_factors(LU_data, LU_pivots, input)

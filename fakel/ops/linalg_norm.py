@@ -7,7 +7,7 @@ from typing import Any
 
 from fakel.ops import reduction
 from fakel.ops.declare import operator, wrap_dim
-from fakel.ops.linalg_common import LINALG, check_matrix, check_square
+from fakel.ops.linalg_common import LINALG, check_matrix, check_numbers, check_square
 from fakel.ops.linalg_solve import inv_ex
 from fakel.ops.linalg_svd import singular_values
 from fakel.ops.reduced import numpy_names
@@ -56,6 +56,7 @@ def _matrix_norm(input: Tensor, ord: Any, dims: Any, keepdim: bool, dtype: Any) 
     if ord == "fro":
         return reduction.vector_norm(input, 2, (first, second), keepdim)
     if ord == "nuc" or abs(ord) == 2:
+        check_numbers(name, input)
         values = singular_values("linalg.svd", input.movedim((first, second), (-2, -1)))
         if ord == "nuc":
             result = values.sum(-1)

@@ -12,7 +12,7 @@ from fakel.ops.declare import FUNCTIONS, broadcast_shapes, gradient, operator, p
 from fakel.ops.linalg_common import LINALG, adjoint, check_numbers, check_square, each_matrix
 from fakel.ops.linalg_solve import inv
 from fakel.ops.matmul import matmul as product_of
-from fakel.tensor import Tensor
+from fakel.tensor import Tensor, dtypes
 
 
 def _declare_same_names() -> None:
@@ -117,6 +117,12 @@ def multi_dot(tensors: Any) -> Tensor:
 @operator(**LINALG)
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """Vandermonde matrices: the powers 0 to N - 1 (as many as elements) of elements, as rows."""
+    kind = x.dtype
+    if kind is dtypes.bool_ or (kind.is_floating_point and kind.itemsize == 2):
+        raise RuntimeError(
+            "linalg.vander supports floating point, complex, and integer tensors, but got "
+            f"{kind.letter}"
+        )
     x = x if x.ndim else x.unsqueeze(0)
     n = x._shape[-1] if N is None else N
     if n <= 1:

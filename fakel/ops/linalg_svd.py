@@ -209,7 +209,7 @@ def matrix_rank(
     """
     check_matrix("torch.linalg.matrix_rank", input, "input")
     kind = input.dtype
-    if not (kind.is_floating_point or kind.is_complex):
+    if kind.itemsize < 4 or not (kind.is_floating_point or kind.is_complex):
         raise RuntimeError("This function doesn't handle types other than float and double")
     input = input.detach()
     if tol is not None:
@@ -275,7 +275,7 @@ def pinv(
         hermitian: takes eigenvalues instead of singular values.
     """
     kind = input.dtype
-    if input.ndim < 2 or not (kind.is_floating_point or kind.is_complex):
+    if input.ndim < 2 or kind.itemsize < 4 or not (kind.is_floating_point or kind.is_complex):
         shape = ", ".join(str(size) for size in input._shape)
         raise RuntimeError(
             f"linalg.pinv({kind.letter}{{[{shape}]}}): expected a tensor with 2 or more dimensions "

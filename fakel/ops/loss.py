@@ -15,10 +15,10 @@ from fakel import ops
 from fakel.autograd.modes import state
 from fakel.autograd.tape import retitled
 from fakel.ops.activation import logsigmoid
-from fakel.ops.checks import check_known
+from fakel.ops.checks import NOT_FLOATING, check_known, floating_only, refuse
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.softmax import log_softmax
-from fakel.tensor import Tensor, dtypes
+from fakel.tensor import Tensor, dtypes, promote_types
 
 # PyTorch limits the logarithms of binary cross entropy and the divisor of its gradient.
 LOWEST_LOGARITHM = -100.0
@@ -203,6 +203,7 @@ def nll_loss(
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
     _check_target(input, target, weight)
+    floating_only("nll_loss2d_forward_out_frame" if input.ndim > 2 else "nll_loss_out_frame", input)
     if target.dtype != dtypes.int64:
         target = target.to(dtypes.int64)
     number = input.shape[1 if input.ndim > 1 else 0]
@@ -339,6 +340,7 @@ def binary_cross_entropy(
         )
     if target.dtype != input.dtype:
         raise RuntimeError(f"Found dtype {target.dtype.letter} but expected {input.dtype.letter}")
+    floating_only("binary_cross_entropy", input)
     loss = _binary_cross_entropy(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
 
@@ -380,6 +382,11 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
             "'target'. This input cannot have requires_grad True."
         )
     reduction = legacy_reduction(size_average, reduce, reduction)
+    kind = promote_types(input.dtype, target.dtype)
+    if not (kind.is_floating_point or kind.is_complex):
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {kind.letter}"
+        )
     return reduced((-target * input).exp().log1p(), reduction)
 
 
@@ -391,6 +398,8 @@ def hinge_embedding_loss(
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
     zero = ops.zeros((), dtype=input.dtype)
+    if not input.is_floating_point():
+        margin = int(margin)
     apart = ops.where(target != 1, (margin - input).clamp_min(0), zero)
     return reduced(apart + ops.where(target != -1, input, zero), reduction)
 
@@ -404,6 +413,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
     _warn_about_sizes(input, target)
+    refuse("mse_cpu", promote_types(input.dtype, target.dtype), *NOT_FLOATING)
     difference = input - target
     return _weighted(difference * difference, weight, input, reduction)
 
@@ -425,6 +435,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     _warn_about_sizes(input, target)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    refuse("smooth_l1_cpu", promote_types(input.dtype, target.dtype), *NOT_FLOATING)
     difference = (input - target).abs()
     if beta == 0:
         return reduced(difference, reduction)
@@ -439,6 +450,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     _warn_about_sizes(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    refuse("huber_cpu", promote_types(input.dtype, target.dtype), *NOT_FLOATING)
     difference = (input - target).abs()
     far = (difference - 0.5 * delta) * delta
     loss = ops.where(difference <= delta, difference * difference * 0.5, far)
@@ -466,6 +478,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
             "major release.",
             stacklevel=2,
         )
+    if not input.is_floating_point():
+        kind = "Complex" if input.is_complex() else "Integral"
+        raise RuntimeError(f"kl_div: {kind} inputs not supported.")
     loss = target.exp() * (target - input) if log_target else target.xlogy(target) - target * input
     if reduction == "batchmean":
         return loss.sum() / input.shape[0] if input.ndim else loss.sum()
@@ -514,6 +529,9 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         elif not _differs_in_one_dimension(input.shape, var.shape):
             raise ValueError("var is of incorrect size")
     _check_reduction(reduction)
+    if not var.is_floating_point():
+        name = {"short": "short int", "long": "long int"}.get(var.dtype.c_name, var.dtype.c_name)
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {name}")
     limited = var.detach().clamp(min=eps) - var.detach() + var
     difference = input - target
     loss = 0.5 * (limited.log() + difference * difference / limited)

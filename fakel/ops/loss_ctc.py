@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fakel.ops.checks import HALF, NOT_FLOATING, refuse
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.loss import _check_reduction
 from fakel.tensor import Tensor, dtypes
@@ -175,6 +176,7 @@ def ctc_loss(
         zero_infinity: targets that do not fit their input give 0 instead of infinity.
     """
     _check_reduction(reduction)
+    refuse("ctc_loss_cpu", log_probs.dtype, *NOT_FLOATING, HALF)
     batched = log_probs.ndim == 3
     if not batched:
         log_probs = log_probs.unsqueeze(1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.activation import logsigmoid
+from fakel.ops.checks import HALF, NOT_FLOATING, refuse
 from fakel.ops.declare import broadcast_shapes, operator
 from fakel.ops.loss import _check_reduction, legacy_reduction, reduced
 from fakel.tensor import Tensor, dtypes, promote_types
@@ -20,6 +21,10 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """`x1 · x2 / max(‖x1‖ · ‖x2‖, eps)` over a dimension; each norm is at least eps."""
     shape = broadcast_shapes(x1.shape, x2.shape)
     kind = promote_types(x1.dtype, x2.dtype)
+    if not kind.is_floating_point:
+        raise RuntimeError(
+            f"expected common dtype to be floating point, yet common dtype is {kind.letter}"
+        )
     first, second = (x.to(kind).expand(shape) for x in (x1, x2))
     lengths = [ops.norm(x, 2, dim, keepdim=True) for x in (first, second)]
     first, second = (
@@ -40,6 +45,8 @@ def pdist(input, p=2.0):
     """`‖xᵢ - xⱼ‖ₚ` of all pairs of rows i < j, in one dimension."""
     if input.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if not input.is_floating_point():
+        raise RuntimeError("pdist only supports floating-point dtypes")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     first, second = (Tensor._from_array(indices) for indices in np.triu_indices(input.shape[0], 1))
@@ -167,6 +174,7 @@ def multi_margin_loss(
     rows, classes, single = _rows_and_classes("multi_margin_loss", input, target)
     if bool(((classes < 0) | (classes >= rows.shape[1])).any()):
         raise RuntimeError("target out of range")
+    refuse("multi_margin_loss_cpu_kernel", input.dtype, *NOT_FLOATING, HALF)
     chosen = rows.gather(1, classes.unsqueeze(1))
     excess = (margin - chosen + rows).clamp_min(0)
     excess = excess if p == 1 else excess * excess
@@ -195,6 +203,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
+    refuse("multilabel_margin_loss_forward_out_frame", input.dtype, *NOT_FLOATING, HALF)
     rows = input.reshape(-1, input.shape[-1]) if input.ndim else input.reshape(1, 1)
     listed = target.reshape(rows.shape)
     count = rows.shape[1]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fakel.ops.checks import check_fits
 from fakel.ops.declare import as_tensor, broadcast_shapes, gradient, operator, primitive
 from fakel.tensor import Tensor, dtypes
 
@@ -35,6 +36,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.ndim} dimension(s)."
         )
+    check_fits(value, input.dtype)
     shape = broadcast_shapes(input._shape, mask._shape)
     return _masked_fill(input, mask, as_tensor(value, input), shape=shape)
 

@@ -431,6 +431,7 @@ def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    _no_bool("trace", input)
     return input.diagonal().sum()
 
 
@@ -457,6 +458,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
             f"{other._shape[dim]}"
         )
     shape = broadcast_shapes(input._shape, other._shape)
+    _no_bool("cross", input)
     a, b = input.expand(shape), other.expand(shape)
     return a.roll(-1, dim) * b.roll(1, dim) - a.roll(1, dim) * b.roll(-1, dim)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd import no_grad
+from fakel.ops.checks import BOOL, INTEGER, floating_only, refuse
 from fakel.ops.declare import gradient, operator, primitive, scalar
 from fakel.ops.inplace import check_writable, store
 from fakel.ops.padding import pad
@@ -165,6 +166,7 @@ def batch_norm(
             and these become `(1 - momentum) · old + momentum · new` in place.
         weight, bias: (channels), or None.
     """
+    floating_only("batch_norm", input)
     if training:
         if input.shape[0] * math.prod(input.shape[2:]) == 1:
             raise ValueError(
@@ -344,6 +346,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
 
 
 def _record_layer_norm(input, shape, weight, bias, eps):
+    floating_only("LayerNormKernelImpl", input)
     elements = math.prod(shape)
     rows = (math.prod(input.shape[: input.ndim - len(shape)]),)
     return _layer_norm(
@@ -446,6 +449,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
 
 
 def _record_group_norm(input, weight, bias, groups, eps):
+    floating_only("GroupNormKernelImpl", input)
     rows = (input.shape[0] * groups,)
     return _group_norm(
         input, weight, bias, groups=int(groups), eps=float(eps),
@@ -518,6 +522,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
 
     `eps` is the dtype's machine epsilon when left out.
     """
+    refuse("rms_norm", input.dtype, BOOL, INTEGER)
     shape = _check_normalized_shape(input, normalized_shape, "", weight=weight)
     eps = finfo(input.dtype).eps if eps is None else eps
     return _rms_norm(input, weight, elements=math.prod(shape), eps=float(eps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import BOOL, refuse
 from fakel.ops.declare import gradient, operator, primitive
 
 # What torch's messages number the padding arguments of a dimension, counted from the last one.
@@ -139,6 +140,9 @@ def pad(input, pad, mode="constant", value=None):
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     pairs = _pairs(pad, input.ndim)
     count = len(pad) // 2
+    if mode != "circular":
+        kernel = {"reflect": "reflection", "replicate": "replication"}[mode]
+        refuse(f"{kernel}_pad{count}d", input.dtype, BOOL)
     if not 1 <= count <= 3 or input.ndim not in (count + 1, count + 2):
         raise NotImplementedError(
             f"Padding size {len(pad)} is not supported for {input.ndim}D input tensor.\n"

@@ -364,6 +364,7 @@ def _mixture(node, value, *tensors):
 @operator(inplace=True, numbers=True)
 def addcmul(input, tensor1, tensor2, *, value=1):
     """input + value * tensor1 * tensor2."""
+    refuse("addcmul_cpu_out", input.dtype, BOOL)
     result = _mixture(_addcmul, value, input, tensor1, tensor2)
     if result is not None:
         return result
@@ -398,7 +399,11 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
 # -------------------------------------------------------------------- parts of a number
 
 copysign = binary(
-    "copysign", np.copysign, "float", documentation="The size of input with the sign of other."
+    "copysign",
+    np.copysign,
+    "float",
+    refuses=("complex",),
+    documentation="The size of input with the sign of other.",
 )
 
 
@@ -445,7 +450,7 @@ gradient(_nextafter, input=lambda grad: grad, other=lambda grad: ops.zeros_like(
 @operator(inplace=True)
 def nextafter(input, other):
     """The floating-point number next to input, towards other."""
-    refuse("nextafter_cpu", input.dtype, BOOL, INTEGER)
+    refuse("nextafter_cpu", input.dtype, BOOL, INTEGER, COMPLEX)
     first, second = operands("nextafter", input, other)
     return _nextafter(first, second, shape=broadcast_shapes(first._shape, second._shape))
 

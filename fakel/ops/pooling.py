@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fakel.ops.checks import check_known
+from fakel.ops.checks import BOOL, COMPLEX, HALF, NOT_FLOATING, check_known, floating_only, refuse
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.tensor import dtypes
 
@@ -352,6 +352,7 @@ def _batched(input, count, name):
 def _pool_maximum(name, count, input, kernel_size, stride, padding, dilation, ceil_mode):
     """The maxima and their indices."""
     batched, has_batch = _batched(input, count, name)
+    refuse("max_pool3d" if count == 3 else "max_pool2d", input.dtype, BOOL, COMPLEX)
     window = _window(name, count, batched, kernel_size, stride, padding, dilation, ceil_mode)
     shape = (*batched.shape[:2], *window.output)
     values, indices = _max_pool(
@@ -366,6 +367,11 @@ def _pool_average(
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
     batched, has_batch = _batched(input, count, name)
+    if count == 3:
+        refuse("avg_pool3d_out_frame", input.dtype, BOOL, COMPLEX, HALF)
+    if input.dtype is not dtypes.int64:
+        kernel = "avg_pool3d_out_frame" if count == 3 else "avg_pool2d"
+        floating_only(kernel, input)
     window = _window(name, count, batched, kernel_size, stride, padding, 1, ceil_mode)
     result = _average_pool(
         batched,
@@ -391,6 +397,7 @@ def _unpool(count, input, indices, kernel_size, stride, padding, output_size):
             "Expected shape of indices to be same as that of the input tensor "
             f"({list(input.shape)}) but got indices tensor with shape: {list(indices.shape)}"
         )
+    refuse("max_unpool3d" if count == 3 else "max_unpool2d", input.dtype, *NOT_FLOATING)
     has_batch = input.ndim == count + 2
     batched = input if has_batch else input.unsqueeze(0)
     positions = indices if has_batch else indices.unsqueeze(0)

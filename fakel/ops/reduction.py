@@ -115,6 +115,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
 @numpy_names
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum with nan counted as 0. Arguments as for ``sum``."""
+    if input.is_complex():
+        raise RuntimeError("nansum on CPU does not support complex inputs")
     input = input if dtype is None else input.to(dtype)
     if input.is_floating_point():
         input = input.masked_fill(input.isnan(), 0)
@@ -380,7 +382,13 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
 @operator(out=False, backward_name="DistBackward0")
 def dist(input, other, p=2):
     """The p-norm of the difference."""
-    return norm(input - other, p)
+    difference = input - other
+    if not (difference.is_floating_point() or difference.is_complex()):
+        raise RuntimeError(
+            "norm(): input dtype should be either floating point or complex. Got "
+            f"{difference.dtype.letter} instead."
+        )
+    return norm(difference, p)
 
 
 @operator(inplace=True, backward_name="RenormBackward0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
-from fakel.ops.checks import BOOL, COMPLEX, INTEGER, refuse
+from fakel.ops.checks import BOOL, COMPLEX, INTEGER, floating_only, refuse
 from fakel.ops.declare import Primitive, gradient, operator
 from fakel.ops.primitive import shown_as
 
@@ -43,20 +43,21 @@ _round_to_decimals = shown_as(_round, "RoundBackward1")
 
 
 @operator(inplace=True)
-def round(input, *, decimals=0):
+def round(input, *, decimals=None):
     """Each element rounded to the nearest integer, halves to the even one.
 
     Args:
-        decimals: digits after the point to keep; negative ones count before the point.
+        decimals: digits after the point to keep, of floating-point numbers; negative ones count
+            before the point.
     """
-    if input.is_complex():
-        raise NotImplementedError("round is not supported for complex inputs")
-    refuse("round_vml_cpu", input.dtype, BOOL)
-    if input.is_floating_point():
-        node = _round_to_decimals if decimals else _round
-        return node(input, decimals=int(decimals))
     if decimals:
-        refuse("round_cpu", input.dtype, INTEGER)
+        floating_only("round_cpu", input)
+        return _round_to_decimals(input, decimals=int(decimals))
+    refuse("round_vml_cpu", input.dtype, BOOL, COMPLEX)
+    if input.is_floating_point():
+        return _round(input, decimals=0)
+    if decimals is not None:
+        refuse("round_vml_cpu", input.dtype, INTEGER)
     return input.clone()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd.tape import Backward, attach, retitled
-from fakel.ops.checks import check_known
+from fakel.ops.checks import BOOL, COMPLEX, check_fits, check_known, refuse
 from fakel.ops.conversion import cast
 from fakel.ops.declare import (
     as_tensor,
@@ -198,6 +198,7 @@ def _checked_source(
                         f"{list(src._shape)}"
                     )
     else:
+        check_fits(src, input.dtype)
         src = scalar(src, input.dtype)
     _check_now(index, input._shape[dim] if input.ndim else 1, dim)
     return dim, src
@@ -328,7 +329,9 @@ def _scatter_reduce_of(
         count = count.scatter_add(dim, index, ones)
         count = count.masked_fill(count == 0, 1)
         return (
-            total / count if input.is_floating_point() else total.div(count, rounding_mode="floor")
+            total / count
+            if input.is_floating_point() or input.is_complex()
+            else total.div(count, rounding_mode="floor")
         )
     return _scatter_reduce(start, index, src, dim=dim, reduce=reduce)
 
@@ -348,6 +351,8 @@ def scatter_reduce(
             "reduce argument must be either sum, prod, mean, amax or amin, got " + str(reduce)
         )
     dim, src = _checked_source("scatter_reduce", input, dim, index, src)
+    if reduce in ("amax", "amin"):
+        refuse(f"scatter_gather_tensor_cpu_reduce_{reduce}", input.dtype, COMPLEX)
     return _scatter_reduce_of(input, dim, index, src, reduce, include_self)
 
 
@@ -479,6 +484,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         )
     size = input._shape[dim] if input.ndim else 1
     check_known(index, lambda array: _out_of_bounds(array, size, dim, IndexError, least=-size))
+    check_fits(value, input.dtype)
     index = _positive(index, input, dim)
     if isinstance(value, Tensor) and value.requires_grad:
         # what is written twice counts once in the number's gradient
@@ -511,6 +517,7 @@ def index_reduce(
     """
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}")
+    refuse("index_func_", input.dtype, BOOL, COMPLEX)
     dim = _check_slices("index_reduce", input, dim, index, source)
     shape = [1] * input.ndim
     if input.ndim:

@@ -127,8 +127,8 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
         RuntimeError: when there are fewer than k.
     """
     if input.dtype is dtypes.bool_ or input.is_complex():
-        kind = "complex" if input.is_complex() else "bool"
-        raise RuntimeError(f"topk does not support {kind} dtypes on CPU")
+        name, kind = (" topk", "complex") if input.is_complex() else ("topk", "bool")
+        raise RuntimeError(f"{name} does not support {kind} dtypes on CPU")
     size = tuple(input._shape)
     dim = wrap_dim(dim, len(size))
     k = int(k)
@@ -218,6 +218,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     Returns:
         The tensor, or a tuple of it and what else was asked for.
     """
+    refuse("unique", input.dtype, COMPLEX)
     array = input._values()
     axis = None if dim is None else wrap_dim(dim, input.ndim)
     values, inverse, counts = np.unique(
@@ -231,6 +232,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
 @operator(out=False)
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
     """The elements (or slices along a dimension) without those that equal the one before."""
+    refuse("unique", input.dtype, COMPLEX)
     array = input._values()
     axis = 0 if dim is None else wrap_dim(dim, input.ndim)
     rows = array.reshape(-1) if dim is None else np.moveaxis(array, axis, 0)
@@ -328,4 +330,5 @@ def bucketize(input, boundaries, *, out_int32=False, right=False):
     """Which of the intervals between the (sorted) boundaries each element falls into."""
     if boundaries.ndim != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
+    refuse("searchsorted_out_cpu", boundaries.dtype, BOOL, COMPLEX)
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)

@@ -23,7 +23,7 @@ from fakel.ops.declare import (
 )
 from fakel.ops.inplace import write_in_place
 from fakel.ops.numerics import bessel, error_function, gamma, polynomials
-from fakel.tensor import Tensor, get_default_dtype
+from fakel.tensor import Tensor, dtypes, get_default_dtype
 
 _SQRT_PI = math.sqrt(math.pi)
 
@@ -64,7 +64,7 @@ gradient(erfinv, input=lambda grad, result: grad * (_SQRT_PI / 2) * (result * re
 _CAMEL = {"i0e": "I0E", "i1e": "I1E"}
 
 
-def _special(name, meaning, documentation):
+def _special(name, meaning, documentation, halves=True):
     return unary(
         name,
         meaning,
@@ -72,13 +72,13 @@ def _special(name, meaning, documentation):
         namespace="special",
         method=False,
         inplace=False,
-        refuses=("complex",),
+        refuses=("complex",) if halves else ("complex", "half"),
         documentation=documentation,
         backward_name="Special" + _CAMEL.get(name, name.title().replace("_", "")) + "Backward0",
     )
 
 
-erfcx = _special("erfcx", error_function.erfcx, "exp(x^2) erfc(x).")
+erfcx = _special("erfcx", error_function.erfcx, "exp(x^2) erfc(x).", halves=False)
 gradient(erfcx, input=lambda grad, input, result: grad * (2 * input * result - 2 / _SQRT_PI))
 
 ndtr = _special("ndtr", error_function.ndtr, "The normal distribution function.")
@@ -87,12 +87,12 @@ gradient(
     input=lambda grad, input: grad * (input * input * -0.5).exp() / math.sqrt(2 * math.pi),
 )
 
-ndtri = _special("ndtri", error_function.ndtri, "The inverse of ndtr.")
+ndtri = _special("ndtri", error_function.ndtri, "The inverse of ndtr.", halves=False)
 gradient(
     ndtri, input=lambda grad, result: grad * math.sqrt(2 * math.pi) * (result * result / 2).exp()
 )
 
-log_ndtr = _special("log_ndtr", error_function.log_ndtr, "The logarithm of ndtr.")
+log_ndtr = _special("log_ndtr", error_function.log_ndtr, "The logarithm of ndtr.", halves=False)
 gradient(
     log_ndtr,
     input=lambda grad, input: grad * math.sqrt(2 / math.pi) / erfcx(input * -math.sqrt(0.5)),
@@ -138,6 +138,7 @@ def polygamma(n, input):
     """
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
+    refuse("digamma" if n == 0 else "trigamma", input.dtype, COMPLEX)
     return _polygamma(_floating(input), n=int(n))
 
 
@@ -195,6 +196,8 @@ def mvlgamma(input, p):
     """
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError("The input tensor may not be a boolean tensor.")
     input = _floating(input)
     shifts = ops.arange(0, -p, -1, dtype=input.dtype) / 2
     return (input.unsqueeze(-1) + shifts).lgamma().sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
@@ -212,7 +215,11 @@ def _times_log(function):
 
 
 xlogy = binary(
-    "xlogy", _times_log(np.log), "float", documentation="input * log(other), 0 where input is 0."
+    "xlogy",
+    _times_log(np.log),
+    "float",
+    refuses=("complex",),
+    documentation="input * log(other), 0 where input is 0.",
 )
 gradient(
     xlogy,
@@ -224,6 +231,7 @@ xlog1py = binary(
     "xlog1py",
     _times_log(np.log1p),
     "float",
+    refuses=("complex",),
     backward_name="SpecialXlog1PyBackward0",
     namespace="special",
     method=False,
@@ -255,6 +263,7 @@ zeta = binary(
     namespace="special",
     method=False,
     inplace=False,
+    refuses=("complex", "half"),
     documentation="Hurwitz's zeta function: the sum of (other + k)^-input over k = 0, 1, ...",
 )
 gradient(zeta, other=lambda grad, input, other: grad * -input * zeta(input + 1, other))
@@ -306,7 +315,7 @@ for _name, _meaning, _documentation in (
     ("scaled_modified_bessel_k1", bessel.k1e, "exp(x) K1(x)."),
     ("spherical_bessel_j0", bessel.spherical_j0, "The spherical Bessel function sin(x) / x."),
 ):
-    not_differentiable(_special(_name, _meaning, _documentation))
+    not_differentiable(_special(_name, _meaning, _documentation, halves=False))
 
 # -------------------------------------------------------------------- orthogonal polynomials
 
@@ -332,6 +341,7 @@ for _name, _meaning in {
             namespace="special",
             method=False,
             inplace=False,
+            refuses=("complex", "half"),
             documentation=f"The {_name.replace('_', ' ')} of degree other at input.",
         )
     )

@@ -68,7 +68,8 @@ def _spread_measure(node, name, input, dim, unbiased, keepdim, correction):
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError("std and var only support floating point and complex dtypes")
+        which = name if name.endswith("_mean") else "std and var"
+        raise RuntimeError(f"{which} only support floating point and complex dtypes")
     if correction is None:
         correction = 0 if unbiased is False else 1
     size = tuple(input._shape)
@@ -240,6 +241,7 @@ gradient(_mode, input=put_back)
 @numpy_names
 def mode(input, dim=-1, keepdim=False):
     """(values, indices) of the most frequent element over the dimension, the smallest on a tie."""
+    refuse("mode_cpu", input.dtype, COMPLEX)
     dim = wrap_dim(dim, input.ndim)
     check_not_empty("mode()", input._shape, (dim,))
     return return_types.mode(pick(_mode, input, dim, keepdim))
@@ -256,7 +258,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan):
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
         q = ops.tensor(q, dtype=input.dtype)
     if input.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
     if q.ndim > 1:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
     if q.dtype is not input.dtype:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fakel.ops.checks import BOOL, INTEGER, refuse
+from fakel.ops.checks import floating_only
 from fakel.ops.declare import binary, gradient, operator, unary
 
 sin = unary("sin", np.sin, "float", documentation="The sine of each element, in radians.")
@@ -84,27 +84,28 @@ gradient(
 @operator(inplace=True)
 def hypot(input, other):
     """The length sqrt(input^2 + other^2) of each pair, without overflow on the way."""
-    refuse("hypot_cpu", input.dtype, BOOL, INTEGER)
+    floating_only("hypot_cpu", input)
     return _hypot(input, other)
 
 
-deg2rad = unary(
-    "deg2rad",
-    lambda input: input * (math.pi / 180),
-    "float",
-    documentation="Degrees in radians.",
-    backward_name="Deg2RadBackward0",
-)
-gradient(deg2rad, input=lambda grad: grad * (math.pi / 180))
+def _declare_angle_unit(name, factor, documentation, backward_name):
+    scaled = unary(
+        name, lambda input: input * factor, "float", method=False, backward_name=backward_name
+    )
+    gradient(scaled, input=lambda grad: grad * factor)
 
-rad2deg = unary(
-    "rad2deg",
-    lambda input: input * (180 / math.pi),
-    "float",
-    documentation="Radians in degrees.",
-    backward_name="Rad2DegBackward0",
-)
-gradient(rad2deg, input=lambda grad: grad * (180 / math.pi))
+    def declared(input):
+        if input.is_complex():
+            raise RuntimeError(f"{name} is not supported for complex tensors.")
+        return scaled(input)
+
+    declared.__name__ = declared.__qualname__ = name
+    declared.__doc__ = documentation
+    return operator(inplace=True)(declared)
+
+
+deg2rad = _declare_angle_unit("deg2rad", math.pi / 180, "Degrees in radians.", "Deg2RadBackward0")
+rad2deg = _declare_angle_unit("rad2deg", 180 / math.pi, "Radians in degrees.", "Rad2DegBackward0")
 
 sinc = unary("sinc", np.sinc, "float", documentation="sin(pi x) / (pi x), and 1 where x is 0.")
 

@@ -19,7 +19,9 @@ from fakel.ops.adaptive_pooling import (
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
 )
+from fakel.ops.checks import NOT_FLOATING, refuse
 from fakel.ops.declare import gradient, operator, primitive
+from fakel.tensor import dtypes
 
 # The parameter of the cubic kernel (Keys, 1981): PyTorch's two choices.
 CUBIC = -0.75
@@ -30,6 +32,14 @@ KERNELS = {
     "nearest": "nearest", "nearest-exact": "nearest-exact", "linear": "linear",
     "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos",
 }  # fmt: skip
+
+
+_REFUSING = {
+    "linear": "compute_indices_weights_linear",
+    "bilinear": "upsample_bilinear2d_channels_last",
+    "trilinear": "compute_indices_weights_linear",
+    "bicubic": "compute_indices_weights_cubic",
+}
 
 
 class Resampling(NamedTuple):
@@ -288,6 +298,8 @@ def interpolate(
             f"Input and output sizes should be greater than 0, but got input ({ours}) output "
             f"({theirs})"
         )
+    if input.dtype is not dtypes.uint8 or input.ndim != 4 and KERNELS[mode] == "linear":
+        refuse(_REFUSING.get(mode, "compute_indices_weights_nearest"), input.dtype, *NOT_FLOATING)
     plan = Resampling(KERNELS[mode], tuple(sizes), tuple(scales), align_corners, bool(antialias))
     result = _upsample(input, plan=plan, shape=(*input.shape[:2], *sizes))
     name = "".join(part.capitalize() for part in mode.split("-"))

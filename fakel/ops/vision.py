@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from fakel.ops.checks import INTEGER, refuse
 from fakel.ops.convolution import Geometry, pad_spatial
 from fakel.ops.declare import gradient, operator, primitive
 
@@ -87,6 +88,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
         input: (batch, channels, height, width), or without the batch.
         kernel_size, dilation, padding, stride: as of `conv2d`.
     """
+    refuse("im2col_out_cpu", input.dtype, INTEGER)
     if input.ndim not in (3, 4) or 0 in input.shape[-3:]:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
