@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fakel import ops
 from fakel.distributions.utils import pieces_along
 from fakel.ops.linalg_cholesky import cholesky_ex
 from fakel.ops.linalg_eigen import eigvalsh
-from fakel.tensor import dtypes, finfo
+from fakel.tensor import Tensor, dtypes, finfo
 
 __all__ = [
     "Constraint",
@@ -67,6 +69,10 @@ class Constraint:
     def check(self, value: Any) -> Any:
         """Whether values lie inside: a bool tensor of shape ``sample_shape + batch_shape``."""
         raise NotImplementedError
+
+    def _holds(self, value: Any) -> bool:
+        """Whether all of a tensor lies inside."""
+        return bool(self.check(value).all())
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__[1:]}()"
@@ -224,7 +230,20 @@ def _all_of_rightmost(truths: Any, dims: int) -> Any:
 # -------------------------------------------------------------------- numbers
 
 
-class _Bounded(Constraint):
+class _Number(Constraint):
+    """A region of numbers, whose ``check`` is written in operators that arrays have as well."""
+
+    def _holds(self, value: Any) -> bool:
+        bounds = self.__dict__.values()
+        ours = type(self).check.__module__ == __name__
+        if not ours or any(isinstance(bound, Tensor) for bound in bounds):
+            return super()._holds(value)
+        # values are looked at in any case, and one look is cheaper than a small graph
+        with np.errstate(invalid="ignore"):
+            return bool(np.all(self.check(value.detach()._values())))
+
+
+class _Bounded(_Number):
     """A region between bounds; it prints those that it has."""
 
     def __repr__(self) -> str:
@@ -252,7 +271,7 @@ class _Between(_Bounded):
         super().__init__()
 
 
-class _Boolean(Constraint):
+class _Boolean(_Number):
     """0 and 1."""
 
     is_discrete = True
@@ -288,7 +307,7 @@ class _IntegerGreaterThan(_Above):
         return (value % 1 == 0) & (value >= self.lower_bound)
 
 
-class _Real(Constraint):
+class _Real(_Number):
     """All numbers, infinities included; nan is none."""
 
     def check(self, value: Any) -> Any:

@@ -76,7 +76,7 @@ class Distribution:
             if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
                 continue  # follows from the parameters that were given
             value = getattr(self, name)
-            if not constraint.check(value).all():
+            if not constraint._holds(value):
                 raise ValueError(
                     f"Expected parameter {name} ({described(value)}) of distribution {self!r} to "
                     f"satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
@@ -220,7 +220,7 @@ class Distribution:
                 stacklevel=2,
             )
             return
-        if not support.check(value).all():
+        if not support._holds(value):
             raise ValueError(
                 f"Expected value argument ({described(value)}) to be within the support "
                 f"({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"

@@ -46,7 +46,7 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
 
 
 def _standard_normal(shape: Sequence[int], dtype: dtype, device: Any = None) -> Tensor:
-    return ops.empty(shape, dtype=dtype, device=device).normal_()
+    return ops.randn(shape, dtype=dtype, device=device)
 
 
 def _sum_rightmost(value: Any, dim: int) -> Any:

@@ -55,6 +55,7 @@ class _Recorder:
         self.backward_pending = False
         self.lock = threading.RLock()
         self.executor: Executor = Interpreter()
+        self.compiling: Compiling | None = None  # the executor, if it is one
         self.at_once = 0
 
 
@@ -172,6 +173,7 @@ def current_run() -> Run:
 def use_executor(executor: Executor) -> Executor:
     """Sets what runs programs from now on; returns what did before."""
     before, _recorder.executor = _recorder.executor, executor
+    _recorder.compiling = executor if isinstance(executor, Compiling) else None
     forget_states()  # they hold programs of the executor before
     _recorder.run.state = None
     return before
@@ -219,8 +221,8 @@ def flush() -> None:
         del nodes
         if not program:
             return
-        if key is not None and run.state is not None and isinstance(recorder.executor, Compiling):
-            found = recorder.executor.native(program)
+        if key is not None and run.state is not None and recorder.compiling is not None:
+            found = recorder.compiling.native(program)
             if found is not None:
                 run.state.variants[key] = found.place(*met)
         try:
