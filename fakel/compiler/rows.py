@@ -45,7 +45,7 @@ from fakel.compiler.nests import merged
 Given = tuple[str, Access | Operand | Result, Sequence[int] | None]
 
 # float32 terms that one lane adds up before the sum goes on in float64
-_BLOCK = 512
+_BLOCK = 8
 # kept dimensions are walked as one when the outermost is too small to be shared out evenly
 _EVEN = 64
 
@@ -378,68 +378,83 @@ class Rows:
                         body()
 
     def fold(
-        self, folds: Sequence[tuple[Fold, str]], terms: Callable[[], Sequence[Expression]]
+        self,
+        folds: Sequence[tuple[Fold, str]],
+        terms: Callable[[], Sequence[Expression]],
+        wide: bool = False,
     ) -> list[Expression]:
         """Reduces the row, to one value a row for each of several terms.
 
         Args:
             folds: for each term, how it is reduced, and its element type.
             terms: makes the terms at one place of the row.
+            wide: whether sums of float32 are given as the float64 that they are summed up in.
         """
+        kinds = [wide_type(f, s) if wide else s for f, s in folds]
         self._walks += 1
-        last = self.row[-1] if self.row else 1
-        limit = _BLOCK if any(f is SUM and scalar == "f32" for f, scalar in folds) else math.inf
-        each = math.ceil(last / (1 if self.across else self.widest))
-        if each > limit:
-            inner = 0
-        else:
-            inner = 1
-            while inner < len(self.row) and each * self.row[-1 - inner] <= limit:
-                each *= self.row[-1 - inner]
-                inner += 1
-        outer = self.row[: len(self.row) - max(inner, 1)]
-        if inner and not outer:
-            return [self.let(v) for v in self._fold_block(folds, terms, [], self.row[:-1], 0, last)]
+        row = self.row or [1]
+        blocked = any(f is SUM and scalar == "f32" for f, scalar in folds)
+        dim, size = self._block(row) if blocked else (0, row[0])
+        if not dim and size == row[0]:
+            whole = [(0, count) for count in row]
+            values = self._fold_block(folds, terms, [], whole)
+            return [self.let(cast(v, kind)) for v, kind in zip(values, kinds, strict=True)]
         totals = [
-            self.build.accumulator(f.neutral(s), Type(_wide(f, s), self._lanes)) for f, s in folds
+            self.build.accumulator(f.neutral(s), Type(wide_type(f, s), self._lanes))
+            for f, s in folds
         ]
 
-        def block(indices: list[Any], between: list[int], start: Any, count: int) -> None:
-            values = self._fold_block(folds, terms, indices, between, start, count)
+        def block(start: Any, count: int) -> None:
+            ranges = [(start, count), *((0, count) for count in row[dim + 1 :])]
+            values = self._fold_block(folds, terms, indices, ranges)
             for (f, _), total, value in zip(folds, totals, values, strict=True):
                 self.build.assign(total, f.combine(total, cast(value, total.type.scalar)))
 
         with contextlib.ExitStack() as stack:
-            indices = [stack.enter_context(self.build.loop(size)) for size in outer]
-            if inner:
-                block(indices, self.row[len(outer) : -1], 0, last)
-            else:
-                size = _BLOCK * (1 if self.across else self.widest)
-                with self.build.loop(last // size * size, step=size) as start:
-                    block(indices, [], start, size)
-                if last % size:
-                    block(indices, [], last // size * size, last % size)
-        return [self.let(cast(total, s)) for total, (_, s) in zip(totals, folds, strict=True)]
+            indices = [stack.enter_context(self.build.loop(count)) for count in row[:dim]]
+            with self.build.loop(row[dim] // size * size, step=size) as start:
+                block(start, size)
+            if row[dim] % size:
+                block(row[dim] // size * size, row[dim] % size)
+        return [self.let(cast(total, kind)) for total, kind in zip(totals, kinds, strict=True)]
+
+    def _block(self, row: Sequence[int]) -> tuple[int, int]:
+        """A block of a row: which dimension is cut, and into how many indices. The dimensions
+        before it are walked block by block, those behind it belong to the block.
+        """
+        lanes = 1 if self.across else self.widest
+        dim = len(row) - 1
+        terms = math.ceil(row[dim] / lanes)
+        if terms > _BLOCK:
+            return dim, _BLOCK * lanes
+        while dim and terms * row[dim - 1] <= _BLOCK:
+            dim -= 1
+            terms *= row[dim]
+        if not dim or _BLOCK // terms == 1:
+            return dim, row[dim]
+        return dim - 1, _BLOCK // terms
 
     def _fold_block(
         self,
         folds: Sequence[tuple[Fold, str]],
         terms: Callable[[], Sequence[Expression]],
         indices: list[Any],
-        between: list[int],
-        start: Any,
-        count: int,
+        ranges: Sequence[tuple[Any, int]],
     ) -> list[Expression]:
-        """Reduces ``count`` elements of the innermost dimension, for all indices of those
-        between.
+        """Reduces the elements in a range of each inner dimension, given by its start and count,
+        at the indices of the outer ones.
         """
-        pieces = self._row_pieces(count, start)
+        *between, (first, last) = ranges
+        pieces = self._row_pieces(last, first)
         sums = [
             [self.build.accumulator(f.neutral(s), Type(s, piece.lanes)) for f, s in folds]
             for piece in pieces
         ]
         with contextlib.ExitStack() as stack:
-            more = [stack.enter_context(self.build.loop(size)) for size in between]
+            more = [
+                stack.enter_context(self.build.loop(start + count, start))
+                for start, count in between
+            ]
             for piece, accumulators in zip(pieces, sums, strict=True):
                 with piece.over(self.build) as index:
                     with self._placed([*indices, *more, index], piece.lanes):
@@ -487,7 +502,8 @@ def _in_memory(
     return parts
 
 
-def _wide(fold: Fold, scalar: str) -> str:
+def wide_type(fold: Fold, scalar: str) -> str:
+    """The element type in which results of blocks are put together."""
     return "f64" if fold is SUM and scalar == "f32" else scalar
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from fakel.autograd.tape import retitled
 from fakel.ops.checks import BOOL, refuse
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.matmul import same_dtype, same_dtype_in_sum
+from fakel.ops.numerics.product import product
 
 
 @primitive("linear", backward_name="AddmmBackward0")
 def _linear(input, weight, bias):
     rows = input.reshape(-1, input.shape[-1]) if input.size else input
-    result = np.matmul(rows, weight.T)
+    result = product(rows, weight.T)
     if bias is not None:
         result += bias
     return result.reshape(*input.shape[:-1], weight.shape[0])

@@ -11,12 +11,13 @@ import numpy as np
 from fakel.autograd.tape import retitled
 from fakel.ops.checks import BOOL, refuse
 from fakel.ops.declare import broadcast_shapes, function, gradient, operator, primitive, wrap_dim
+from fakel.ops.numerics.product import product
 from fakel.tensor import Tensor, dtypes
 
 
 @primitive("mm")
 def _mm(input, mat2):
-    return np.matmul(input, mat2)
+    return product(input, mat2)
 
 
 gradient(
@@ -28,7 +29,7 @@ gradient(
 
 @primitive("bmm")
 def _bmm(input, mat2):
-    return np.matmul(input, mat2)
+    return product(input, mat2)
 
 
 gradient(
@@ -52,7 +53,7 @@ gradient(
 
 @primitive("mv")
 def _mv(input, vec):
-    return np.matmul(input, vec)
+    return product(input, vec)
 
 
 gradient(
@@ -265,7 +266,7 @@ def _scaled(product: Tensor, input: Tensor, beta: Any, alpha: Any) -> Tensor:
 
 @primitive("addmm")
 def _addmm(input, mat1, mat2):
-    return np.matmul(mat1, mat2) + input
+    return product(mat1, mat2) + input
 
 
 gradient(

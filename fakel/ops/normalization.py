@@ -33,8 +33,21 @@ def _along_channels(vector, ndim):
 def _channel_sums(array):
     """The sums over all but the channels, without losing precision over a large batch."""
     batch, channels = array.shape[:2]
-    of_samples = array.reshape(batch, channels, math.prod(array.shape[2:])).sum(2)
-    return of_samples.sum(0, dtype=np.float64).astype(array.dtype)
+    of_samples = array.reshape(batch, channels, math.prod(array.shape[2:])).sum(2, np.float64)
+    return of_samples.sum(0).astype(array.dtype)
+
+
+def _centre(array, dims):
+    """The mean over dimensions, which are kept, the array without it, and the mean of its squares.
+
+    A mean that is large against the deviation is rounded away by as much as counts there; the mean
+    of what is left says how much.
+    """
+    kind = array.dtype
+    mean = array.mean(dims, np.float64, keepdims=True).astype(kind)
+    centred = array - mean
+    centred -= centred.mean(dims, np.float64, keepdims=True).astype(kind)
+    return mean, centred, (centred * centred).mean(dims, np.float64, keepdims=True).astype(kind)
 
 
 # Batch normalisation
@@ -44,9 +57,8 @@ def _channel_sums(array):
 def _batch_norm(input, weight, bias, running_mean, running_var, momentum, *, eps):
     """The result, the batch's mean and variance, and the next running ones (empty where None)."""
     count = input.size / input.shape[1]
-    mean = _channel_sums(input) / np.asarray(count, input.dtype)
-    centred = input - _along_channels(mean, input.ndim)
-    variance = _channel_sums(centred * centred) / np.asarray(count, input.dtype)
+    mean, centred, variance = _centre(input, (0, *range(2, input.ndim)))
+    mean, variance = mean.ravel(), variance.ravel()
     scale = 1 / np.sqrt(variance + np.asarray(eps, input.dtype))
     if weight is not None:
         scale = scale * weight
@@ -238,17 +250,18 @@ def instance_norm(
 
 def _normalise_rows(rows, eps):
     """The normalised rows, their means and the factors that they were scaled by."""
-    mean = rows.mean(1, keepdims=True)
-    centred = rows - mean
-    scale = 1 / np.sqrt((centred * centred).mean(1, keepdims=True) + np.asarray(eps, rows.dtype))
+    mean, centred, variance = _centre(rows, 1)
+    scale = 1 / np.sqrt(variance + np.asarray(eps, rows.dtype))
     centred *= scale
     return centred, mean, scale
 
 
 def _pull_rows(gradient_rows, normalised, scale):
     """The gradient of rows from that of their normalised values."""
-    inner = (gradient_rows * normalised).mean(1, keepdims=True)
-    return (gradient_rows - gradient_rows.mean(1, keepdims=True) - normalised * inner) * scale
+    kind = gradient_rows.dtype
+    inner = (gradient_rows * normalised).mean(1, np.float64, keepdims=True).astype(kind)
+    centre = gradient_rows.mean(1, np.float64, keepdims=True).astype(kind)
+    return (gradient_rows - centre - normalised * inner) * scale
 
 
 @primitive("layer_norm", backward_name="NativeLayerNormBackward0")

@@ -141,7 +141,8 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 
 @primitive("prod")
 def _prod(input, *, dim, keepdim, size):
-    return np.multiply.reduce(input, axis=dim, keepdims=keepdim)
+    wider = np.float64 if input.dtype == np.float32 else None
+    return np.multiply.reduce(input, axis=dim, keepdims=keepdim, dtype=wider)
 
 
 def _prod_gradient(grad, input, dim, keepdim, size):
@@ -256,7 +257,7 @@ def _logsumexp(input, *, dims, keepdim, size):
         return np.full(reduced_shape(size, dims, keepdim), -np.inf, input.dtype)
     highest = np.max(input.real, axis=dims, keepdims=True)
     highest = np.where(np.isfinite(highest), highest, 0)
-    total = np.add.reduce(np.exp(input - highest), axis=dims, keepdims=keepdim)
+    total = accumulated_sum(np.exp(input - highest), dims, keepdim)
     return np.log(total) + highest.reshape(total.shape)
 
 

@@ -6,13 +6,14 @@ import numpy as np
 
 from fakel import ops
 from fakel.ops.declare import FUNCTIONS, gradient, operator, primitive, wrap_dim
+from fakel.ops.reduction import accumulated_sum
 
 
 def _exponentials(input, dim):
     """`exp(x - max)` and its sum, and `x - max`."""
     shifted = input - input.max(dim, keepdims=True)
     powers = np.exp(shifted)
-    return powers, powers.sum(dim, keepdims=True), shifted
+    return powers, accumulated_sum(powers, (dim,), True).astype(powers.dtype), shifted
 
 
 @primitive("softmax")
@@ -27,7 +28,7 @@ def _softmax(input, *, dim):
 @primitive("softmax_gradient")
 def _softmax_gradient(output_gradient, softened, *, dim):
     weighted = output_gradient * softened
-    return weighted - softened * weighted.sum(dim, keepdims=True)
+    return weighted - softened * accumulated_sum(weighted, (dim,), True).astype(weighted.dtype)
 
 
 gradient(_softmax, input=lambda grad, result, dim: _softmax_gradient(grad, result, dim=dim))
@@ -57,7 +58,8 @@ def _log_softmax(input, *, dim):
 
 @primitive("log_softmax_gradient")
 def _log_softmax_gradient(output_gradient, logarithms, *, dim):
-    return output_gradient - np.exp(logarithms) * output_gradient.sum(dim, keepdims=True)
+    total = accumulated_sum(output_gradient, (dim,), True).astype(output_gradient.dtype)
+    return output_gradient - np.exp(logarithms) * total
 
 
 gradient(_log_softmax, input=lambda grad, result, dim: _log_softmax_gradient(grad, result, dim=dim))

@@ -8,10 +8,24 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 from fakel.compiler import target
 from fakel.compiler.kernels.products import Part, Place, Product, Tiles, Tiling
-from fakel.compiler.loop_ir import Builder, Expression, Kernel, Type, call, fma, literal, shuffle
+from fakel.compiler.loop_ir import (
+    Builder,
+    Expression,
+    Kernel,
+    Type,
+    call,
+    cast,
+    fma,
+    literal,
+    shuffle,
+)
+
+# the depth at least, and the steps along it, after which sums of float32 go on in float64
+_BLOCK, _STEPS = 1024, 32
 
 
 @functools.lru_cache(maxsize=1024)
@@ -72,15 +86,11 @@ class _Dots(Tiles):
         build, product, lanes = self.build, self.product, self.lanes
         vector, depth = Type(product.scalar, lanes), product.depth
         chains = _chains(rows * columns)
-        sums = [
-            [[build.accumulator(0.0, vector) for _ in range(columns)] for _ in range(rows)]
-            for _ in range(chains)
-        ]
         a, b = product.a, product.b
         a_start = build.let(place.row * a.extent_stride + place.matrix * a.batch_stride, "afrom")
         b_start = build.let(place.column * b.extent_stride + place.matrix * b.batch_stride, "bfrom")
 
-        def multiply(p: Expression, chain: int, active: int) -> None:
+        def multiply(sums: Any, p: Expression, chain: int, active: int) -> None:
             a_at, b_at = build.let(a_start + p, "aat"), build.let(b_start + p, "bat")
             left = [
                 build.let(build.load(self.a, a_at + r * a.extent_stride, lanes, active))
@@ -94,20 +104,45 @@ class _Dots(Tiles):
                     build.assign(total, fma(left[r], value, total))
 
         step = lanes * chains
-        whole = depth // step * step
-        if whole:
-            with build.loop(whole, step=step, name="p") as p:
-                for chain in range(chains):
-                    multiply(p + chain * lanes, chain, lanes)
-        for chain, tail in enumerate(range(whole, depth, lanes)):
-            multiply(literal(tail, "i64"), chain, min(depth - tail, lanes))
-        totals = []
-        for r in range(rows):
-            values: list[Expression] = [
-                _sum(build, [s[r][c] for s in sums]) for c in range(columns)
+
+        def summed(start: Any, count: int) -> list[list[Expression]]:
+            """The sums over a part of the depth, by row and column."""
+            sums = [
+                [[build.accumulator(0.0, vector) for _ in range(columns)] for _ in range(rows)]
+                for _ in range(chains)
             ]
-            totals.append([build.accumulator(_add_lanes(build, values))])
-        self._leave(place, part, totals, columns)
+            whole = count // step * step
+            if whole:
+                with build.loop(start + whole, start, step=step, name="p") as p:
+                    for chain in range(chains):
+                        multiply(sums, p + chain * lanes, chain, lanes)
+            for chain, tail in enumerate(range(whole, count, lanes)):
+                at = literal(start + tail, "i64")
+                multiply(sums, at, chain, min(count - tail, lanes))
+            return [
+                [_sum(build, [s[r][c] for s in sums]) for c in range(columns)] for r in range(rows)
+            ]
+
+        block = max(_BLOCK, _STEPS * step)
+        if depth <= block or product.scalar != "f32":
+            values = summed(0, depth)
+        else:
+            # so many terms would lose precision against one another
+            wide = Type("f64", lanes)
+            totals = [[build.accumulator(0.0, wide) for _ in range(columns)] for _ in range(rows)]
+
+            def add(found: list[list[Expression]]) -> None:
+                for row, others in zip(totals, found, strict=True):
+                    for total, value in zip(row, others, strict=True):
+                        build.assign(total, total + cast(value, "f64"))
+
+            with build.loop(depth // block * block, step=block, name="block") as start:
+                add(summed(start, block))
+            if depth % block:
+                add(summed(depth // block * block, depth % block))
+            values = [list(row) for row in totals]
+        lines = [cast(_add_lanes(build, row), product.scalar) for row in values]
+        self._leave(place, part, [[build.accumulator(line)] for line in lines], columns)
 
 
 def _sum(build: Builder, values: list[Expression]) -> Expression:

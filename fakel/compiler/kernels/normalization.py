@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from fakel.compiler.fusion import Operand, Result
-from fakel.compiler.loop_ir import Expression, call
+from fakel.compiler.loop_ir import Expression, call, cast, fma
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.rows import SUM, Rows, kept_strides
 from fakel.graph import Node
@@ -76,14 +76,16 @@ def _normalise(
     Args:
         whole_row: whether weight and bias are the same along the row.
     """
-    mean, variance, scale = _moments(rows, scalar, count, eps)
+    mean, rest, variance, scale = _moments(rows, scalar, count, eps)
     factor = rows.let(scale * rows.at("weight")) if weight and whole_row else scale
+    shift = -rest * factor
+    shift = rows.let(shift + rows.at("bias") if bias and whole_row else shift)
 
     def write() -> None:
-        value = (rows.at("x") - mean) * factor
+        value = fma(rows.at("x") - mean, factor, shift)
         if weight and not whole_row:
             value = value * rows.at("weight")
-        rows.put("out", value + rows.at("bias") if bias else value)
+        rows.put("out", value + rows.at("bias") if bias and not whole_row else value)
 
     rows.walk(write)
     return mean, variance, scale
@@ -91,13 +93,24 @@ def _normalise(
 
 def _moments(
     rows: Rows, scalar: str, count: int, eps: float
-) -> tuple[Expression, Expression, Expression]:
-    """The mean of x, the variance and the factor 1 / deviation."""
+) -> tuple[Expression, Expression, Expression, Expression]:
+    """The mean of x, what rounding left of it, the variance and the factor 1 / deviation.
+
+    What is left of the mean matters where it is large against the deviation. It is the mean of x
+    less the mean, in which nothing large is rounded any more.
+    """
     (total,) = _sums(rows, scalar, lambda: [rows.at("x")])
     mean = rows.let(total / float(count))
-    (squares,) = _sums(rows, scalar, lambda: [_square(rows.let(rows.at("x") - mean))])
-    variance = rows.let(squares / float(count))
-    return mean, variance, rows.let(1.0 / call("sqrt", variance + eps))
+
+    def moments() -> list[Expression]:
+        gap = rows.let(rows.at("x") - mean)
+        return [gap, gap * gap]
+
+    gaps, squares = rows.fold([(SUM, scalar)] * 2, moments, wide=True)
+    rest = rows.let(gaps / float(count))
+    variance = rows.let(squares / float(count) - rest * rest)
+    scale = rows.let(cast(1.0 / call("sqrt", variance + eps), scalar))
+    return mean, rows.let(cast(rest, scalar)), rows.let(cast(variance, scalar)), scale
 
 
 def _pull(
@@ -168,7 +181,7 @@ def _batch_norm(plan: Any, node: Node) -> bool:
                 rows, scalar, count, eps, weight is not None, bias is not None, whole_row=True
             )
         else:
-            centre, spread, scale = _moments(rows, scalar, count, eps)
+            centre, _, spread, scale = _moments(rows, scalar, count, eps)
             slope = scale if weight is None else rows.let(scale * rows.at("weight"))
             rows.put("factor", slope)
             moved = -centre * slope

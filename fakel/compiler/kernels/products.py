@@ -34,7 +34,7 @@ from fakel.compiler.loop_ir import (
 from fakel.compiler.meanings import apply
 
 # depth of a block: sums of so many terms are added up in a register
-DEPTH = 1024
+DEPTH = 384
 # operators of so few instructions that they are written out for every vector of a tile
 _SHORT = ("add", "sub", "mul", "relu", "relu_gradient")
 

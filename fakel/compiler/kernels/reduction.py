@@ -24,8 +24,10 @@ from fakel.compiler.rows import (
     Fold,
     Rows,
     kept_strides,
+    wide_type,
 )
 from fakel.graph import Node
+from fakel.tensor import dtypes
 
 # reductions of fewer elements stay on one thread
 PARALLEL_ELEMENTS = 65536
@@ -79,7 +81,7 @@ def _reduce(
 
     def row() -> None:
         kind = (reduction.fold, reduction.scalar)
-        (value,) = rows.fold([kind], lambda: [reduction.term(rows.let(rows.at("x")))])
+        (value,) = rows.fold([kind], lambda: [reduction.term(rows.let(rows.at("x")))], wide=True)
         rows.put("out", reduction.finish(value))
 
     parallel = source.count >= PARALLEL_ELEMENTS
@@ -98,7 +100,9 @@ def _reduce_in_parts(
     if shape[dim] > 64 * _PARTS:
         size = math.ceil(size / 64) * 64
     whole, rest = divmod(shape[dim], size)
-    parts = plan.scratch((whole + bool(rest)) * rows, _dtype_of(reduction.scalar, source, out))
+    scalar = wide_type(reduction.fold, reduction.scalar)
+    kind = dtypes.float64 if scalar == "f64" else _dtype_of(scalar, source, out)
+    parts = plan.scratch((whole + bool(rest)) * rows, kind)
     first = replace(reduction, finish=_same)
 
     def split(access: Access) -> Access:
@@ -123,7 +127,8 @@ def _reduce_in_parts(
         place = replace(parts, offset=whole * rows)
         _reduce(plan, first, last, dims, place, kept_strides(last.shape, dims))
     table = replace(parts, shape=(whole + bool(rest), rows), strides=(rows, 1))
-    second = replace(reduction, name=f"{reduction.name}_of_parts", term=_same)
+    name = f"{reduction.name}_of_parts"
+    second = replace(reduction, name=name, scalar=scalar, term=_same)
     _reduce(plan, second, operand_of(table), (0,), out, (0, 1))
 
 
@@ -290,7 +295,9 @@ def _prod(plan: Any, node: Node) -> bool:
         return False
     dims = tuple(range(len(given.shape))) if dim is None else (dim,)
     source = plan.operand(given, node)
-    reduction = Reduction("prod", PRODUCT, source.scalar)
+    # of many float32 factors, each would round the product
+    wide = "f64" if source.scalar == "f32" else source.scalar
+    reduction = Reduction("prod", PRODUCT, wide, lambda value: cast(value, wide))
     reduce_into(plan, reduction, source, dims, plan.result(node))
     return True
 
