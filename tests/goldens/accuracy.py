@@ -120,6 +120,13 @@ def _mse(torch: Any, x: Any, axis: Axis) -> Any:
     return torch.nn.functional.mse_loss(x, torch.zeros(x.shape))
 
 
+def _bfloat16(x: np.ndarray) -> np.ndarray:
+    """Rounded to the nearest bfloat16."""
+    bits = x.astype(np.float32).view(np.uint32)
+    bits = (bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
+    return bits.view(np.float32).astype(np.float64)
+
+
 def _others(x: np.ndarray) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
@@ -139,6 +146,14 @@ OPERATIONS: dict[str, Operation] = {
     "prod": (
         lambda t, x, a: (x * 0.001 + 1).prod(a),
         lambda x, a: (x * 0.001 + 1).astype(np.float32).astype(np.float64).prod(a),
+    ),
+    "sum in float16": (
+        lambda t, x, a: x.half().sum(a).float(),
+        lambda x, a: x.astype(np.float16).astype(np.float64).sum(a),
+    ),
+    "mean in bfloat16": (
+        lambda t, x, a: x.bfloat16().mean(a).float(),
+        lambda x, a: _bfloat16(x).mean(a),
     ),
     "dot": (lambda t, x, a: x.dot(x), lambda x, a: x.dot(x)),
     "mv": (lambda t, x, a: x.mv(x[0]), lambda x, a: x @ x[0]),
@@ -179,6 +194,12 @@ def choices() -> list[tuple[str, str, tuple[int, ...], Axis, bool]]:
         for kind in ("normal", "offset", "equal"):
             chosen += [(name, kind, shape, axis, False) for shape, axis in LINES[:3]]
             chosen.append((name, kind, (50, 4000), 0, True))
+    for name in ("sum in float16", "mean in bfloat16"):
+        chosen += [(name, "uniform", shape, axis, False) for shape, axis in LINES[:2]]
+        chosen += [
+            (name, "normal", (300_000,), None, False),
+            (name, "equal", (50_000,), None, False),
+        ]
     for kind in ("normal", "uniform"):
         chosen += [("prod", kind, shape, axis, False) for shape, axis in LINES[:3]]
     for kind in EVERY:
