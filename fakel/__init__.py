@@ -81,7 +81,7 @@ def __getattr__(name: str) -> Any:
     # loaded at its first use, which many programs never come to
     if name in ("load", "save"):
         return getattr(importlib.import_module("fakel.serialization"), name)
-    if name in ("distributions", "profiler", "serialization"):
+    if name in ("distributions", "profiler", "serialization", "signal"):
         return importlib.import_module(f"fakel.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -140,6 +140,7 @@ __all__ = [
     "set_grad_enabled",
     "set_num_threads",
     "set_printoptions",
+    "signal",
     "special",
     "strided",
     "unload_ipython_extension",

@@ -30,6 +30,7 @@ LAYERS = (
     "utils",
     "vision",
     "distributions",
+    "signal",
     "backends",
     "compat",
     "cli",

@@ -75,6 +75,7 @@ _FAMILIES = (
     "linalg_qr",
     "linalg_eigen",
     "linalg_svd",
+    "linalg_lowrank",
     "linalg_norm",
     "linalg_product",
     "fourier",
@@ -82,6 +83,7 @@ _FAMILIES = (
     "linalg_distances",
     "gradient_estimate",
     "positions",
+    "copies",
 )
 for _family in _FAMILIES:
     if importlib.util.find_spec(f"fakel.ops.{_family}") is not None:

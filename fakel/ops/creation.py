@@ -421,6 +421,41 @@ def empty_strided(
     return finish(filled((span,), 0, options.dtype)._strided_alias(shape, strides, 0), options)
 
 
+@function
+def empty_permuted(
+    size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False,
+    pin_memory=False,
+):  # fmt: skip
+    """A tensor whose dimensions lie in memory in the given order, and whose values do not matter.
+
+    Args:
+        physical_layout: the dimensions, from the outermost in memory to the innermost.
+    """
+    shape, order = tuple(size), list(physical_layout)
+    if len(shape) != len(order):
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. "
+            f"len(size) = {len(shape)} is not equal to len(physical_layout) = {len(order)}"
+        )
+    for position, dim in enumerate(order):
+        if not 0 <= dim < len(shape):
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got "
+                f"{dim} at index {position}).  NB: negative dims not currently supported; file an "
+                "issue if you want it."
+            )
+        if dim in order[:position]:
+            raise RuntimeError("Duplicate dim not allowed")
+    strides, step = [0] * len(shape), 1
+    for dim in reversed(order):
+        strides[dim] = step
+        step *= max(shape[dim], 1)
+    return empty_strided(
+        shape, strides, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad,
+        pin_memory=pin_memory,
+    )  # fmt: skip
+
+
 @method
 def new_empty_strided(
     self, size, stride, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False

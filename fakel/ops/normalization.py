@@ -17,7 +17,7 @@ from fakel.ops.inplace import check_writable, store
 from fakel.ops.padding import pad
 from fakel.ops.pooling import avg_pool2d
 from fakel.ops.pullback import pullback
-from fakel.tensor import finfo
+from fakel.tensor import Tensor, finfo
 
 
 def _rows(array, elements):
@@ -178,16 +178,23 @@ def batch_norm(
             and these become `(1 - momentum) · old + momentum · new` in place.
         weight, bias: (channels), or None.
     """
-    floating_only("batch_norm", input)
     if training:
         if input.shape[0] * math.prod(input.shape[2:]) == 1:
             raise ValueError(
                 "Expected more than 1 value per channel when training, got input size "
                 f"{input.shape}"
             )
+    return _record_batch_norm(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )[0]
+
+
+def _record_batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps):
+    """The result, and the mean and the variance of each channel if training."""
+    floating_only("batch_norm", input)
     if input.numel() == 0:
         result = input if weight is None else input * weight[0]
-        return result.clone() if bias is None else result + bias[0]
+        return (result.clone() if bias is None else result + bias[0]), None, None
     channels = input.shape[1]
     if not training:
         for name, tensor in (("running_mean", running_mean), ("running_var", running_var)):
@@ -199,10 +206,11 @@ def batch_norm(
     _check_channels("bias", bias, channels)
     eps = float(eps)
     if not training:
-        return _batch_norm_inference(input, weight, bias, running_mean, running_var, eps=eps)
+        result = _batch_norm_inference(input, weight, bias, running_mean, running_var, eps=eps)
+        return result, None, None
     statistics = running_mean, running_var
     kind, sizes = input.dtype, [(0,) if old is None else (channels,) for old in statistics]
-    result, _, _, *updated = _batch_norm(
+    result, mean, variance, *updated = _batch_norm(
         input, weight, bias, *statistics, scalar(momentum, kind), eps=eps,
         shape=(tuple(input.shape), (channels,), (channels,), *sizes),
         dtype=(kind, kind, kind, *(kind if old is None else old.dtype for old in statistics)),
@@ -212,7 +220,20 @@ def batch_norm(
             if old is not None:
                 check_writable(old)
                 store(old, new)
-    return result
+    return result, mean, variance
+
+
+@operator(method=False, out=False)
+def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+    """`batch_norm`, and the mean and the inverse deviation of each channel (nothing if not
+    training)."""
+    result, mean, variance = _record_batch_norm(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+    if mean is None:
+        none = Tensor._zeros((0,), input.dtype)
+        return result, none, none
+    return result, mean.detach(), (variance.detach() + eps).rsqrt()
 
 
 @operator(method=False, out=False, namespace="nn.functional")

@@ -219,6 +219,29 @@ def test_second_derivative_of_eigenvalues_by_one_triangle_is_pytorchs(torch):
     np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("svd_lowrank", {"q": 4}),
+        ("svd_lowrank", {"niter": 0}),
+        ("pca_lowrank", {"q": 3}),
+        ("pca_lowrank", {"center": False}),
+    ],
+)
+@pytest.mark.parametrize("shape", [(9, 7), (3, 7, 9)])
+def test_low_rank_decompositions_are_pytorchs(name, options, shape, torch):
+    matrices = drawn(*shape[:-1], 4, dtype="float64") @ drawn(
+        *shape[:-2], 4, shape[-1], seed=1, dtype="float64"
+    )
+    found = []
+    for module in (torch, package):
+        module.manual_seed(3)
+        u, s, v = getattr(module, name)(module.from_numpy(matrices), **options)
+        found.append([s, (u * s.unsqueeze(-2)) @ v.mT])
+    for ours, theirs in zip(found[1], found[0]):
+        np.testing.assert_allclose(to_array(ours), to_array(theirs), rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("shape", [(70, 70), (90, 40), (40, 90), (2, 33, 33)])
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
 def test_large_lu_factors_are_pytorchs(shape, dtype, torch):

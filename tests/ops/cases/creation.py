@@ -102,4 +102,4 @@ MISTAKES = [
     mistake(TypeError, "new(): invalid data type 'str'", "tensor", "abc"),
 ]
 
-ELSEWHERE = dict.fromkeys(("empty", "empty_like", "empty_strided"), UNINITIALISED)
+ELSEWHERE = dict.fromkeys(("empty", "empty_like", "empty_permuted", "empty_strided"), UNINITIALISED)

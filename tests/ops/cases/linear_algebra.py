@@ -299,6 +299,8 @@ ELSEWHERE = dict.fromkeys(
         "linalg.lu_solve",
         "linalg.qr",
         "linalg.svd",
+        "pca_lowrank",
+        "svd_lowrank",
         "lu",
         "lu_solve",
         "lu_unpack",

@@ -1,6 +1,6 @@
 """Functions that torch exports beside torch.nn.functional, and small questions about tensors."""
 
-from tests.support.case import EVERY, case, flags, floats, integers
+from tests.support.case import EVERY, case, constant, flags, floats, integers
 
 UNCHECKED = {"gradient": None}
 F = "nn.functional."
@@ -10,7 +10,26 @@ DISTINCT = floats(2, 3, 6, 5, domain="distinct")
 RANDOM = "its numbers are compared with PyTorch's streams in tests/ops/test_random.py"
 STATE = "the generator's state is tested in tests/ops/test_random.py"
 
+X = floats(2, 3, 4)
+OWN = {
+    "as_strided": {"views": False}, "view": {"views": False}, "detach": {"gradient": 0},
+    "view_as_complex": {"gradient": None},
+}  # fmt: skip
+COPIES = [
+    case(f"{name}_copy", x, *arguments, options={"method": False, **OWN.get(name, {})})
+    for name, x, *arguments in (
+        ("alias", X), ("as_strided", X, (2, 2), (4, 1), 3), ("detach", X), ("diagonal", X, 0, 1, 2),
+        ("expand", X, (5, 2, 3, 4)), ("narrow", X, 2, 1, 2), ("permute", X, (2, 0, 1)),
+        ("select", X, 1, 2), ("slice", X, 2, 0, None, 2), ("split", X, 2, 2),
+        ("split_with_sizes", X, (1, 3), 2), ("squeeze", floats(2, 1, 3), 1), ("t", floats(2, 3)),
+        ("transpose", X, 0, 2), ("unbind", X, 1), ("unfold", X, 2, 2, 1), ("unsqueeze", X, 1),
+        ("view", X, (6, 4)), ("view_as_complex", floats(3, 2)),
+        ("view_as_real", floats(3, dtype="complex64")),
+    )
+]  # fmt: skip
+
 CASES = [
+    *COPIES,
     case("conv1d", floats(2, 3, 8), floats(4, 3, 3), floats(4), 2, 1, options=DOUBLE),
     case("conv2d", floats(2, 3, 6, 5), floats(4, 3, 3, 2), options=DOUBLE),
     case("conv3d", floats(1, 2, 4, 4, 4), floats(3, 2, 2, 2, 2), options=DOUBLE),
@@ -117,6 +136,18 @@ CASES = [
     ),
     case("put", floats(3, 4), integers(1, high=12), floats(1)),
     case("fill", floats(2, 3), 1.5),
+    case(
+        "native_batch_norm",
+        *(floats(2, 3, 4), floats(3), floats(3), constant(3), constant(3, domain="positive")),
+        *(True, 0.1, 1e-5),
+        options={"tolerance": 20, "gradient": 1, "method": False, "out": False},
+    ),
+    case(
+        "native_batch_norm",
+        *(floats(2, 3), floats(3), floats(3), constant(3), constant(3, domain="positive")),
+        *(False, 0.1, 1e-5),
+        options={"tolerance": 20, "method": False, "out": False},
+    ),
     case(
         "native_layer_norm",
         floats(3, 4),
