@@ -16,6 +16,7 @@ from fakel.tensor import Storage, Tensor, device, dtypes
 from fakel.tensor.device import check_device
 from fakel.tensor.dtypes import dtype
 from fakel.tensor.formats import MemoryFormat, contiguous_format, preserve_format
+from fakel.tensor.memory import memory_strides
 from fakel.tensor.size import Size
 from fakel.tensor.size import is_contiguous as is_contiguous_geometry
 
@@ -52,7 +53,10 @@ def cast(input: Tensor, target: dtype) -> Tensor:
 @operator(out=False)
 def clone(input: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Tensor:
     """A copy in memory of its own; gradients pass through."""
-    return _copy(input)  # type: ignore[no-any-return]
+    result: Tensor = _copy(input)
+    if memory_format is not preserve_format:
+        result._storage.layout = None
+    return result
 
 
 @method(recall=True)
@@ -62,7 +66,9 @@ def contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) ->
     fakel keeps one layout; ``channels_last`` is a hint for speed in PyTorch and changes nothing
     here.
     """
-    return self if self.is_contiguous() else clone(self)
+    if self.is_contiguous() and memory_strides(self) is None:
+        return self
+    return clone(self, memory_format=contiguous_format)
 
 
 @method

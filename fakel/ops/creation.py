@@ -17,6 +17,7 @@ from fakel.ops.options import Options, shape_argument
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 from fakel.tensor.device import check_device
 from fakel.tensor.dtypes import dtype as Dtype
+from fakel.tensor.memory import memory_strides
 from fakel.tensor.size import contiguous_strides
 
 _COPY_WARNING = (
@@ -289,7 +290,7 @@ def _declare_filled(name, value, documentation):
 def _like(input: Tensor, value: Any, kind: Dtype, memory_format: Any = None) -> Tensor:
     """A tensor of one value laid out in memory as another, where that one has no gaps."""
     shape = tuple(input._shape)
-    strides = input._strides
+    strides = memory_strides(input)
     contiguous = memory_format is not None and str(memory_format) != "torch.preserve_format"
     if strides is None or contiguous:
         return filled(shape, value, kind)

@@ -11,6 +11,7 @@ import warnings
 from fakel.ops.activation import in_place_or_not
 from fakel.ops.declare import operator
 from fakel.ops.random import bernoulli_mask, drawn
+from fakel.tensor.memory import memory_strides
 
 # The negative saturation value of SELU, which alpha dropout puts in place of what it drops.
 ALPHA = 1.7580993408473766
@@ -26,7 +27,7 @@ def _drop(input, p, training, inplace, *, features, alpha):
         return input
     if p == 1:
         return in_place_or_not(lambda x: x * 0.0, input, inplace)
-    shape, strides = tuple(input.shape), input.stride()
+    shape, strides = tuple(input.shape), memory_strides(input)
     if features:
         if input.ndim < 2:
             raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")

@@ -16,9 +16,23 @@ from fakel.autograd.modes import state
 from fakel.autograd.tape import FREED, Backward, SavedTensor, attach
 from fakel.graph import OUTPUT, Operator, record
 from fakel.tensor import Tensor
+from fakel.tensor.memory import follow
 
 # a name in a rule, where it comes from ("input", "result", "results", "rest"), its position there
 Saving = tuple[str, str, int]
+
+# whose results lie in PyTorch's memory as their operands do
+_POINTWISE = frozenset(
+    """
+    abs acos acosh add add_scaled addcdiv addcmul angle asin asinh atan atan2 atanh bitwise_and
+    bitwise_not bitwise_or bitwise_xor ceil clamp copy copysign cos cosh deg2rad div div_floor
+    div_trunc elu eq erf erfc erfinv exp exp2 expm1 floor fmax fmin fmod frac ge gelu gt hardshrink
+    hardsigmoid hardswish hardtanh hypot le leaky_relu lerp log log10 log1p log2 logaddexp
+    logical_and logical_not logical_or logical_xor logit logsigmoid lt maximum minimum mish mul
+    nan_to_num ne neg pow rad2deg reciprocal relu remainder round rsqrt sgn sigmoid sign silu sin
+    sinc sinh softplus softshrink sqrt square sub tan tanh threshold to trunc where xlogy
+    """.split()
+)
 
 _NOT_SAVED = ("grad", "grads", "needs")
 _ONE_RESULT = {f"result{index or ''}": index for index in range(10)}
@@ -54,6 +68,7 @@ class Primitive:
         self, name: str, meaning: Callable[..., Any], backward_name: str | None = None
     ) -> None:
         self.name = name
+        self.pointwise = name in _POINTWISE
         self.operator = Operator(name, meaning)
         code = meaning.__code__
         self.variadic = bool(code.co_flags & inspect.CO_VARARGS)
@@ -86,6 +101,13 @@ class Primitive:
             )
         else:
             results = (Tensor._from_node(node),)
+            if self.pointwise:
+                for tensor in tensors:
+                    if tensor is not None and (
+                        tensor._strides is not None or tensor._storage.layout is not None
+                    ):
+                        follow(results[0], tensors)
+                        break
         if state.enabled:
             for tensor in tensors:
                 if tensor is not None and (tensor._requires_grad or tensor._has_history()):

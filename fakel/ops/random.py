@@ -22,12 +22,12 @@ from fakel.ops.random_fill import (
     fill,
     in_memory_order,
     integer_values,
-    memory_order,
     normal_values,
     uniform_values,
 )
 from fakel.tensor import Size, Tensor, dtype, dtypes, get_default_dtype, sampling
 from fakel.tensor.generator import Generator, default_generator
+from fakel.tensor.memory import dense_strides, memory_order, memory_strides
 from fakel.tensor.size import is_contiguous
 
 # -------------------------------------------------------------------- new tensors
@@ -268,20 +268,17 @@ def _like(
         rank = _CHANNELS_LAST[wanted]
         if len(input._shape) != rank:
             raise RuntimeError(f"required rank {rank} tensor to use {wanted[6:]} format")
-        return options, _dense_strides(input._shape, [0, *range(2, rank), 1])
-    if input._strides is None or wanted == "torch.contiguous_format":
+        return options, _strides_for(input._shape, [0, *range(2, rank), 1])
+    strides = memory_strides(input)
+    if strides is None or wanted == "torch.contiguous_format":
         return options, None
-    return options, _dense_strides(input._shape, memory_order(input._shape, input._strides))
+    return options, _strides_for(input._shape, memory_order(input._shape, strides))
 
 
-def _dense_strides(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...] | None:
-    """Strides without gaps, dimensions in this order; None where they are the contiguous ones."""
-    dense = [0] * len(shape)
-    step = 1
-    for dim in reversed(order):
-        dense[dim] = step
-        step *= max(shape[dim], 1)
-    return None if is_contiguous(tuple(shape), tuple(dense)) else tuple(dense)
+def _strides_for(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...] | None:
+    """Strides for dimensions in this order; None where they are the contiguous ones."""
+    dense = dense_strides(shape, order)
+    return None if is_contiguous(tuple(shape), dense) else dense
 
 
 def _made_like(

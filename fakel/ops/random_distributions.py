@@ -38,6 +38,7 @@ from fakel.ops.random_fill import (
     without_gradient,
 )
 from fakel.tensor import Tensor, dtypes, get_default_dtype, rejection, sampling
+from fakel.tensor.memory import memory_strides
 
 _MOST_CATEGORIES = 1 << 24  # the whole numbers that float32 holds
 
@@ -226,7 +227,7 @@ def multinomial(
 def _largest_over_exponential(source: Any, weights: Tensor, count: int) -> Tensor:
     """Different indices drawn by weight: those of the largest weights over exponential numbers."""
     waiting = sampling.exponential(source, weights.numel(), 1.0, weights.dtype)
-    waiting = in_memory_order(waiting, weights._shape, weights._strides)
+    waiting = in_memory_order(waiting, weights._shape, memory_strides(weights))
     scores = weights.detach() / made(waiting, weights.dtype)  # type: ignore[attr-defined]
     if count == 1:
         return scores.argmax(-1, keepdim=True)  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ from fakel.ops.inplace import before, check_writable, store
 from fakel.ops.primitive import Primitive
 from fakel.tensor import Tensor, dtype, dtypes, sampling
 from fakel.tensor.generator import Generator, default_generator
+from fakel.tensor.memory import memory_order, memory_strides
 from fakel.tensor.size import is_contiguous
 
 INT64_MIN = -(1 << 63)
@@ -63,26 +64,6 @@ def number(name: str, argument: str, position: int, value: Any) -> float:
         f"{name}(): argument '{argument}' (position {position}) must be float, not "
         f"{type(value).__name__}"
     )
-
-
-def memory_order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """The dimensions from the outermost in memory to the innermost.
-
-    An expanded dimension, with stride 0, stays where it is among its neighbours.
-    """
-    innermost_first = list(range(len(shape)))[::-1]
-    for position in range(1, len(shape)):
-        current = position
-        for earlier in range(position - 1, -1, -1):
-            one, other = innermost_first[earlier], innermost_first[current]
-            if not strides[one] or not strides[other]:
-                continue
-            if strides[one] < strides[other]:
-                break
-            if strides[one] > strides[other] or shape[one] > shape[other]:
-                innermost_first[earlier], innermost_first[current] = other, one
-                current = earlier
-    return innermost_first[::-1]
 
 
 def in_memory_order(
@@ -129,7 +110,7 @@ def without_gradient(values: Tensor, backward_name: str, *sources: Tensor) -> Te
 
 def fill(tensor: Tensor, flat: np.ndarray, backward_name: str) -> Tensor:
     """Writes freshly drawn numbers, in memory order and storage dtype, into a tensor."""
-    array = in_memory_order(flat, tensor._shape, tensor._strides)
+    array = in_memory_order(flat, tensor._shape, memory_strides(tensor))
     if state.enabled and tensor.requires_grad:
         values = Tensor._from_array(array, tensor.dtype)
         store(tensor, _replacement(backward_name)(before(tensor), values))
@@ -344,7 +325,8 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any
     mean, std = number("normal_", "mean", 1, mean), number("normal_", "std", 2, std)
     source = chosen_generator("normal_", generator)
     check_writable(self)
-    contiguous = self._strides is None or is_contiguous(self._shape, self._strides)
+    strides = memory_strides(self)
+    contiguous = strides is None or is_contiguous(self._shape, strides)
     values = normal_values(source, self.numel(), mean, std, self.dtype, blocks=contiguous)
     return fill(self, values, "NormalBackward0")
 
@@ -417,7 +399,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
             return self
         check_truths(self.dtype)
         expanded = p.detach().expand(self._shape)  # type: ignore[attr-defined]
-        probabilities = _to_memory_order(expanded._values(), self._strides)
+        probabilities = _to_memory_order(expanded._values(), memory_strides(self))
         truths = drawn_truths(source, probabilities, p.dtype)
         return fill(self, narrow(truths, self.dtype), "BernoulliBackward1")
     check_writable(self)

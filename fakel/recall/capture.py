@@ -154,7 +154,7 @@ class Capture:
             checks=checks,  # type: ignore[arg-type]
             recipes=[self._recipe(node, count) for node in self.recorded_nodes],
             exposed=exposed,
-            storages=[(slots[id(s.node)], s.dtype, s.length) for s in self.made],
+            storages=[(slots[id(s.node)], s.dtype, s.length, s.layout) for s in self.made],
             results=results,
             writes=[(position, slots[id(node)], count) for position, node, count in writes],
             backwards=backwards,
@@ -402,6 +402,7 @@ def _geometry(tensor: Tensor) -> tuple[Any, ...]:
         tensor._strides,
         tensor._offset,
         id(tensor._storage),
+        tensor._storage.layout,
         tensor._requires_grad,
         id(tensor._backward_node()),
         tensor._generation,

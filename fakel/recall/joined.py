@@ -181,7 +181,7 @@ class Joining:
         self.checks: list[Any] = []
         self.backwards: list[Recorded] = []
         self.edges: set[int] = set()
-        self.storages: list[tuple[_Origin, Any, int]] = []
+        self.storages: list[tuple[_Origin, Any, int, Any]] = []
         self.made: dict[int, Described] = {}  # values by identity
         self.writes: dict[int, tuple[_Origin, int]] = {}
         self.given: dict[int, tuple[Tensor, Described, Any]] = {}
@@ -204,8 +204,8 @@ class Joining:
             self.checks.append((sources[position][1], check))
         origins = self._add(template, call, sources)
         made = len(self.storages)
-        for slot, dtype, length in template.storages:
-            self.storages.append((origins[slot], dtype, length))
+        for slot, *rest in template.storages:
+            self.storages.append((origins[slot], *rest))
         for recorded in template.backwards:
             edges = tuple([self._edge(edge, arguments, first) for edge in recorded.edges])
             saved: Any = None if recorded.saved is None else {}
@@ -227,7 +227,7 @@ class Joining:
         for number, slot, shape, dtype, length, stamp in template.gradients:
             parameter = self.run.parameters[number]
             described = Described((MADE, len(self.storages)), shape)
-            self.storages.append((origins[slot], dtype, length))
+            self.storages.append((origins[slot], dtype, length, None))
             self.given[id(parameter)] = parameter, described, stamp
             if id(parameter) not in self.cleared:
                 self.without[id(parameter)] = parameter
@@ -396,7 +396,7 @@ class Joining:
         needed = sorted({each.storage[1] for each in described if each.storage[0] == MADE})
         storages = [self.storages[number] for number in needed]
         numbers = {number: position for position, number in enumerate(needed)}
-        wanted = [origin for origin, _, _ in storages] + [o for o, _ in self.writes.values()]
+        wanted = [origin for origin, *_ in storages] + [o for o, _ in self.writes.values()]
         exposed = sorted({number for kind, number in wanted if kind == _NODE})
         slots = {position: starts[_NODE] + i for i, position in enumerate(exposed)}
 
@@ -411,7 +411,7 @@ class Joining:
             checks=self.checks,
             recipes=[(op, tuple(map(pick, p)), *rest) for op, p, *rest in self.recipes],
             exposed=exposed,
-            storages=[(slot(origin), dtype, length) for origin, dtype, length in storages],
+            storages=[(slot(origin), *rest) for origin, *rest in storages],
             results=(list, [_renumbered(each, numbers) for each in described]),
             writes=[(place, slot(o), count) for place, (o, count) in self.writes.items()],
             backwards=self.backwards,

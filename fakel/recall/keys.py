@@ -101,6 +101,7 @@ def _add_tensor(value: Tensor, parts: list[Any], tensors: Tensors) -> bool:
             base is not None,
             value._counts_writes,
             storage.inference,
+            storage.layout,
         )
     )
     tensors.append(value)

@@ -21,8 +21,8 @@ ARGUMENT, MADE = "argument", "made"
 Place = tuple[str, int]
 
 
-# a storage that the call made: the slot of its node, its dtype and length
-Made = tuple[int, Any, int]
+# a storage that the call made: the slot of its node, its dtype, length and layout
+Made = tuple[int, Any, int, Any]
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Template:
         state = run.state
         add_call(call, self.size)
         slots: Any = call.slots
-        made = [Storage(slots[slot], dtype, length) for slot, dtype, length in self.storages]
+        made = [Storage(slots[slot], dtype, n, layout) for slot, dtype, n, layout in self.storages]
         if self.kept:
             saved = [
                 made[position] if place is MADE else arguments[position]._storage

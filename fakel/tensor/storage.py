@@ -9,6 +9,9 @@ import numpy as np
 from fakel.graph import COPY, Node, computed, leaf, record
 from fakel.tensor.dtypes import dtype
 
+# shape and strides
+Layout = tuple[tuple[int, ...], tuple[int, ...]] | None
+
 
 class Storage:
     """One flat buffer: its dtype, length, version, and its current value as a graph node.
@@ -20,6 +23,8 @@ class Storage:
     ``exposed`` is the array that owns the memory once somebody outside may hold it (``numpy()``,
     ``from_numpy``). As long as its reference count says that somebody does, every read takes a
     snapshot and every write goes into that memory at once.
+
+    ``layout`` is None, or shape and strides that PyTorch's memory would have (see ``memory.py``).
     """
 
     __slots__ = (
@@ -27,13 +32,14 @@ class Storage:
         "dtype",
         "exposed",
         "inference",
+        "layout",
         "length",
         "node",
         "pinned",
         "version",
     )
 
-    def __init__(self, node: Node, dtype: dtype, length: int) -> None:
+    def __init__(self, node: Node, dtype: dtype, length: int, layout: Layout = None) -> None:
         self.node = node
         self.dtype = dtype
         self.length = length
@@ -41,6 +47,7 @@ class Storage:
         self.exposed: np.ndarray | None = None
         self.pinned = False
         self.inference = False
+        self.layout = layout
 
     @classmethod
     def on_memory(cls, flat: np.ndarray, dtype: dtype, pinned: bool) -> Storage:

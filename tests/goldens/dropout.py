@@ -106,6 +106,44 @@ NETWORKS = {
 }
 
 
+# tensors that lie in memory in another order than that of their dimensions: draws follow memory
+LAYOUTS = {
+    "dropout of a sum of transposed tensors": "F.dropout(y + 1, 0.5)",
+    "dropout of a product with a row": "F.dropout(y * ones(1, 6), 0.5)",
+    "dropout after an activation": "F.dropout(F.relu(y), 0.5)",
+    "dropout of an attention's output": (
+        "F.dropout(F.scaled_dot_product_attention(q, q, q).transpose(1, 2), 0.5)"
+    ),
+    "positions added to a permuted batch": "F.dropout(s.permute(1, 0, 2) + ones(3, 1, 8), 0.5)",
+    "normal_ into a result": "(y * 2).normal_()",
+    "rand_like a result": "torch.rand_like(y * 2)",
+    "two in a row": "F.dropout(F.dropout(y, 0.5), 0.5)",
+    "a view of a result": "F.dropout((y + 1).t()[2:], 0.5)",
+    "a row of a result": "F.dropout((y + 1)[3], 0.5)",
+    "a reshaped result": "F.dropout((y + 1).reshape(-1), 0.5)",
+    "a contiguous copy of a result": "F.dropout((y + 1).contiguous(), 0.5)",
+    "a copy of a result": "F.dropout((y + 1).clone(), 0.5)",
+    "a result in another dtype": "F.dropout((y + 1).double(), 0.5)",
+    "a result without history": "F.dropout((y + 1).detach(), 0.5)",
+    "contiguous and permuted operands": "F.dropout(torch.ones(8, 6) + y, 0.5)",
+    "permuted and contiguous operands": "F.dropout(y + torch.ones(8, 6), 0.5)",
+    "two permutations": "F.dropout(s.permute(1, 0, 2)[:, :3] * s[:3], 0.5)",
+    "a choice": "F.dropout(torch.where(y > 3, y, 0.0), 0.5)",
+    "a gate": "F.dropout(F.glu(s.permute(1, 0, 2)), 0.5)",
+    "a normalised layer": (
+        "F.dropout(F.layer_norm(s.permute(1, 0, 2) * torch.arange(8.0), (8,)), 0.5)"
+    ),
+    "a product of matrices": "F.dropout(s.permute(1, 0, 2) @ torch.ones(8, 5), 0.5)",
+    "a softmax": "F.dropout(y.softmax(0), 0.5)",
+    "a sum over a dimension": "F.dropout(d.permute(3, 2, 1, 0).sum(1), 0.5)",
+    "channels": "F.dropout(d.transpose(1, 3) * torch.ones(2, 1, 1, 3), 0.5)",
+    "a concatenation": "F.dropout(torch.cat([y * 2, y]), 0.5)",
+    "bernoulli of a result": "torch.bernoulli(y / 48)",
+    "empty_like of a result": "torch.empty_like(y * 2).uniform_()",
+    "multinomial of a result": "torch.multinomial(y + 1, 1)",
+}
+
+
 def names(torch: Any) -> dict[str, Any]:
     """What the expressions may use."""
     counted = torch.arange(120.0)
@@ -163,4 +201,6 @@ def cases(torch: Any) -> dict[str, Callable[[], Any]]:
     }
     for name, (made, called) in NETWORKS.items():
         table[name] = lambda made=made, called=called: trained(torch, made, called)
+    for name, expression in LAYOUTS.items():
+        table[name] = lambda expression=expression: evaluated(torch, expression)
     return table

@@ -104,6 +104,12 @@ COMPUTED = (
     "utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 2), n_power_iterations=3)",
     "utils.parametrizations.spectral_norm(nn.ConvTranspose2d(3, 4, 2))",
     "utils.parametrizations.weight_norm(nn.Linear(5, 4))",
+    "utils.parametrizations.orthogonal(nn.Linear(5, 4))",
+    "utils.parametrizations.orthogonal(nn.Linear(4, 5), orthogonal_map='householder')",
+    "utils.parametrizations.orthogonal(nn.Linear(4, 5), orthogonal_map='cayley')",
+    "utils.parametrizations.orthogonal(nn.Linear(4, 4))",
+    "utils.parametrizations.orthogonal(nn.Linear(4, 6), 'weight', 'matrix_exp')",
+    "utils.parametrizations.orthogonal(nn.Linear(4, 6), use_trivialization=False)",
 )
 
 

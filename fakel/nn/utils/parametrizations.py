@@ -5,11 +5,12 @@ from fakel.autograd import no_grad
 from fakel.nn import functional as F
 from fakel.nn.modules.conv import _ConvTransposeNd
 from fakel.nn.modules.module import Module
+from fakel.nn.utils._orthogonal import orthogonal
 from fakel.nn.utils.parametrize import register_parametrization
 from fakel.nn.utils.weight_norm import norm_except_dim
 from fakel.tensor import Tensor
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 class _WeightNorm(Module):

@@ -106,6 +106,25 @@ def spectral_norm(library, report):
     report(lambda: library.nn.utils.spectral_norm(library.nn.Linear(3, 2), n_power_iterations=0))
 
 
+def orthogonal(library, report):
+    nn, make = library.nn, library.nn.utils.parametrizations.orthogonal
+    for kind in (None, "matrix_exp", "cayley", "householder"):
+        for shape in ((3, 3), (5, 3), (3, 5)):
+            layer = make(nn.Linear(*shape), orthogonal_map=kind)
+            report(layer, layer.weight, list(layer.state_dict()))
+            layer(library.ones(2, shape[0])).square().sum().backward()
+            library.optim.SGD(layer.parameters(), lr=0.1).step()
+            report(layer.weight, layer.parametrizations.weight.original.grad)
+            layer.weight = library.eye(shape[1], shape[0])
+            report(layer.weight)
+    plain = make(nn.Linear(4, 3), "weight", "householder", use_trivialization=False)
+    report(plain.weight, plain.parametrizations.weight.original)
+    plain = make(nn.Linear(3, 3), use_trivialization=False)
+    report(plain.weight, lambda: setattr(plain, "weight", library.eye(3)))
+    report(lambda: make(nn.Linear(3, 2), "bias"), lambda: make(nn.Linear(3, 2), "weights"))
+    report(lambda: make(nn.Linear(3, 2), orthogonal_map="other"))
+
+
 def fusion(library, report):
     nn = library.nn
     conv, norm = nn.Conv2d(2, 3, 2, bias=False), nn.BatchNorm2d(3)
