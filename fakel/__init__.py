@@ -29,6 +29,17 @@ from fakel.autograd import (
     set_grad_enabled,
 )
 from fakel.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
+from fakel.autograd.autocast import (
+    autocast_decrement_nesting,
+    autocast_increment_nesting,
+    clear_autocast_cache,
+    get_autocast_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
+)
 from fakel.compat import load_ipython_extension, unload_ipython_extension, version
 from fakel.compat.version import __version__
 from fakel.compiler.executor import chosen_executor as _chosen_executor
@@ -79,23 +90,31 @@ _use_executor(_chosen_executor())
 
 def __getattr__(name: str) -> Any:
     # loaded at its first use, which many programs never come to
+    if name in ("GradScaler", "autocast"):
+        return getattr(importlib.import_module("fakel.amp"), name)
     if name in ("load", "save"):
         return getattr(importlib.import_module("fakel.serialization"), name)
-    if name in ("distributions", "profiler", "serialization", "signal"):
+    if name in ("amp", "distributions", "profiler", "serialization", "signal"):
         return importlib.import_module(f"fakel.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
     "Generator",
+    "GradScaler",
     "Size",
     "Tensor",
     "__version__",
+    "amp",
+    "autocast",
+    "autocast_decrement_nesting",
+    "autocast_increment_nesting",
     "autograd",
     "backends",
     "can_cast",
     "channels_last",
     "channels_last_3d",
+    "clear_autocast_cache",
     "compat",
     "contiguous_format",
     "cuda",
@@ -107,6 +126,7 @@ __all__ = [
     "enable_grad",
     "fft",
     "finfo",
+    "get_autocast_dtype",
     "get_default_dtype",
     "get_num_threads",
     "iinfo",
@@ -114,6 +134,8 @@ __all__ = [
     "inference_mode",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
+    "is_autocast_cache_enabled",
+    "is_autocast_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "layout",
@@ -136,6 +158,9 @@ __all__ = [
     "return_types",
     "save",
     "serialization",
+    "set_autocast_cache_enabled",
+    "set_autocast_dtype",
+    "set_autocast_enabled",
     "set_default_dtype",
     "set_grad_enabled",
     "set_num_threads",

@@ -31,6 +31,8 @@ LAYERS = (
     "vision",
     "distributions",
     "signal",
+    "amp",
+    "cuda",
     "backends",
     "compat",
     "cli",

@@ -57,6 +57,7 @@ class _Recorder:
         self.executor: Executor = Interpreter()
         self.compiling: Compiling | None = None  # the executor, if it is one
         self.at_once = 0
+        self.uncaptured = 0
 
 
 class _Watching:
@@ -107,9 +108,11 @@ class AtOnce:
 
     def __enter__(self) -> None:
         _recorder.at_once += 1
+        leave_uncaptured(1)
 
     def __exit__(self, *exception: object) -> None:
         _recorder.at_once -= 1
+        leave_uncaptured(-1)
 
 
 def _computes_at_once(node: Node) -> bool:
@@ -147,9 +150,14 @@ def flush_if_much() -> None:
 def may_capture() -> bool:
     """Whether calls of this thread may be captured and recalled: one thread's only are."""
     recorder = _recorder
-    if watching.capture is not None or recorder.at_once:
+    if watching.capture is not None or recorder.uncaptured:
         return False
     return threading.get_ident() == recorder.owner
+
+
+def leave_uncaptured(more: int) -> None:
+    """Nothing is captured or recalled as long as the sum of all that is given here is positive."""
+    _recorder.uncaptured += more
 
 
 def recorded_since(count: int | None = None) -> Any:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from fakel import ops
+from fakel.autograd.autocast import followed
 from fakel.autograd.tape import retitled
 from fakel.ops.checks import COMPLEX, floating_only, refuse
 from fakel.ops.declare import gradient, operator, primitive
@@ -267,6 +268,7 @@ def _check_samples(samples, batched, count):
         )
 
 
+@followed
 def fractional_max_pool(
     count, input, kernel_size, output_size=None, output_ratio=None, _random_samples=None
 ):

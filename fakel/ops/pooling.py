@@ -462,13 +462,14 @@ def _declare_max_pool(count: int):
         function.__name__ = function.__qualname__ = title
     backward = "SqueezeBackward1" if count == 1 else f"MaxPool{count}DWithIndicesBackward0"
     unpooling = "SqueezeBackward1" if count == 1 else f"MaxUnpool{count}DBackward0"
-    operator(method=False, out=False, namespace="nn.functional", backward_name=unpooling)(unpool)
     return (
         operator(method=False, out=False, namespace=namespace, backward_name=backward)(
             with_indices
         ),
         operator(method=False, out=False, backward_name=backward)(plain),
-        unpool,
+        operator(method=False, out=False, namespace="nn.functional", backward_name=unpooling)(
+            unpool
+        ),
     )
 
 

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from fakel.autograd import autocast
 from fakel.ops.signatures import Parameter, Signature, signatures
 from fakel.tensor import Generator, Size, device, dtype
 from fakel.tensor.formats import Layout, MemoryFormat
@@ -58,7 +59,7 @@ def explained(function: Callable[..., Any], namespace: str, name: str) -> Callab
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            return autocast.call(function, args, kwargs)
         except Exception as error:
             found = better(error, args, kwargs)
             if found is None:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from fakel.autograd import autocast
 from fakel.autograd.anomaly import anomaly
 from fakel.autograd.modes import state as modes
 from fakel.autograd.tape import saved_tensor_hooks
@@ -53,7 +54,7 @@ def recalled(
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             if anomaly.enabled or saved_tensor_hooks or not may_capture():
-                return function(*args, **kwargs)
+                return autocast.call(function, args, kwargs)
             with recording():
                 run = current_run()
                 before = run.state

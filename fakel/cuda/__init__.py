@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 _NO_CUDA = "Torch not compiled with CUDA enabled"
@@ -63,3 +64,9 @@ def memory_allocated(device: Any = None) -> int:
 
 
 max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":  # loaded at its first use
+        return importlib.import_module("fakel.cuda.amp")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
