@@ -1,7 +1,8 @@
-"""Initialisation: what each function of torch.nn.init makes of empty tensors."""
+"""Initialisation: what each function of torch.nn.init makes of empty tensors; random pruning."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,13 @@ INITS = (
 )
 
 
+PRUNED = (
+    "torch.nn.utils.prune.random_unstructured(torch.nn.Linear(5, 6), 'weight', 0.4).weight",
+    "torch.nn.utils.prune.random_unstructured(torch.nn.Linear(5, 6), 'weight', 7).weight",
+    "torch.nn.utils.prune.random_structured(torch.nn.Linear(5, 6), 'weight', 0.4, 0).weight",
+)
+
+
 def tolerances(case: str) -> dict[str, float]:
     """Each LAPACK rounds in its own way."""
     return {"absolute": 1e-6} if "orthogonal" in case else {}
@@ -62,4 +70,5 @@ def tolerances(case: str) -> dict[str, float]:
 
 def cases(torch: Any) -> dict[str, Callable[[], Any]]:
     """All of them."""
-    return expressions(torch, INITS)
+    importlib.import_module(f"{torch.__name__}.nn.utils.prune")
+    return expressions(torch, (*INITS, *PRUNED))

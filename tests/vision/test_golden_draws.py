@@ -1,4 +1,4 @@
-"""Random transforms draw what torchvision's draw, from golden files."""
+"""Random transforms, images and models draw what torchvision's draw, from golden files."""
 
 import pytest
 
@@ -7,10 +7,17 @@ from tests.goldens import cases, load, tolerances
 from tests.goldens.values import assert_same
 
 pytest.importorskip("PIL")
-GOLDEN = load("transforms")
-CASES = cases("transforms", fakel)
+TRANSFORMS = load("transforms")
+TRANSFORM_CASES = cases("transforms", fakel)
+OTHERS = load("vision")
+OTHER_CASES = cases("vision", fakel)
 
 
-@pytest.mark.parametrize("case", GOLDEN)
-def test_draws_are_those_of_torchvision(case):
-    assert_same(CASES[case](), GOLDEN[case], **tolerances("transforms", case))
+@pytest.mark.parametrize("case", TRANSFORMS)
+def test_transforms(case):
+    assert_same(TRANSFORM_CASES[case](), TRANSFORMS[case], **tolerances("transforms", case))
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_models_and_images(case):
+    assert OTHER_CASES[case]() == OTHERS[case]
