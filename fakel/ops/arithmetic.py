@@ -141,10 +141,19 @@ def divide_number(input, other):
 
 # -------------------------------------------------------------------- products and quotients
 
+
+def _by(node, grad, other):
+    """A gradient times or over an operand; a number keeps its 32 bits beside one of 16."""
+    if is_half(grad) and other._storage.dtype is dtypes.float32:
+        return node(grad, other)
+    other = other.conj()
+    return grad * other if node is _mul else grad / other
+
+
 _mul = Primitive("mul", lambda input, other: np.multiply(input, other))
 gradient(
     _mul,
-    input=lambda grad, other: grad * other.conj(),
+    input=lambda grad, other: _by(_mul, grad, other),
     other=lambda grad, input: grad * input.conj(),
 )
 
@@ -162,7 +171,7 @@ def mul(input, other):
 _div = Primitive("div", lambda input, other: np.true_divide(input, other))
 gradient(
     _div,
-    input=lambda grad, other: grad / other.conj(),
+    input=lambda grad, other: _by(_div, grad, other),
     other=lambda grad, input, other: -grad * ((input / other) / other).conj(),
 )
 
@@ -203,6 +212,12 @@ def _refuse_zero(other, kind):
         raise RuntimeError("ZeroDivisionError")
 
 
+def _quotient(input, other):
+    if isinstance(other, (int, float)) and is_half(input):
+        return _div(input, scalar(other, dtypes.float32))
+    return _record(_div, "div", input, other, floating=True)
+
+
 def _rounded_quotient(node, input, other):
     first, second = operands("div", input, other)
     refuse(f"{node.name}_cpu", first.dtype, BOOL, COMPLEX)
@@ -221,7 +236,7 @@ def div(input, other, *, rounding_mode=None):
         RuntimeError: for another rounding mode, and for rounded integer division by zero.
     """
     if rounding_mode is None:
-        return _record(_div, "div", input, other, floating=True)
+        return _quotient(input, other)
     if rounding_mode == "floor":
         return _rounded_quotient(_div_floor, input, other)
     if rounding_mode == "trunc":
@@ -235,7 +250,7 @@ def div(input, other, *, rounding_mode=None):
 @operator(inplace=True, numbers=True)
 def true_divide(input, other):
     """input / other without rounding."""
-    return _record(_div, "div", input, other, floating=True)
+    return _quotient(input, other)
 
 
 @operator(inplace=True)

@@ -35,8 +35,7 @@ def _drop(input, p, training, inplace, *, features, alpha):
     kind = input.dtype
     kept = drawn(lambda: bernoulli_mask(shape, 1 - p, kind, strides), kind)
     if not alpha:
-        # PyTorch divides in float32, and rounds to narrower types afterwards
-        noise = kept / (1 - p) if kind.itemsize >= 4 else kept * (1 / (1 - p))
+        noise = kept / (1 - p)
         return in_place_or_not(lambda x: x * noise, input, inplace)
     scale = 1 / math.sqrt((ALPHA * ALPHA * p + 1) * (1 - p))
     shift = (kept - 1) * (ALPHA * scale) + ALPHA * scale * p
