@@ -40,6 +40,14 @@ from fakel.autograd.autocast import (
     set_autocast_dtype,
     set_autocast_enabled,
 )
+from fakel.backends.determinism import (
+    are_deterministic_algorithms_enabled,
+    get_deterministic_debug_mode,
+    is_deterministic_algorithms_warn_only_enabled,
+    set_deterministic_debug_mode,
+    use_deterministic_algorithms,
+)
+from fakel.backends.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from fakel.compat import load_ipython_extension, unload_ipython_extension, version
 from fakel.compat.version import __version__
 from fakel.compiler.executor import chosen_executor as _chosen_executor
@@ -94,7 +102,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("fakel.amp"), name)
     if name in ("load", "save"):
         return getattr(importlib.import_module("fakel.serialization"), name)
-    if name in ("amp", "distributions", "profiler", "serialization", "signal"):
+    if name in ("accelerator", "amp", "distributions", "profiler", "serialization", "signal"):
         return importlib.import_module(f"fakel.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -105,7 +113,9 @@ __all__ = [
     "Size",
     "Tensor",
     "__version__",
+    "accelerator",
     "amp",
+    "are_deterministic_algorithms_enabled",
     "autocast",
     "autocast_decrement_nesting",
     "autocast_increment_nesting",
@@ -128,6 +138,8 @@ __all__ = [
     "finfo",
     "get_autocast_dtype",
     "get_default_dtype",
+    "get_deterministic_debug_mode",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "iinfo",
     "inf",
@@ -136,6 +148,7 @@ __all__ = [
     "is_anomaly_enabled",
     "is_autocast_cache_enabled",
     "is_autocast_enabled",
+    "is_deterministic_algorithms_warn_only_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "layout",
@@ -162,6 +175,8 @@ __all__ = [
     "set_autocast_dtype",
     "set_autocast_enabled",
     "set_default_dtype",
+    "set_deterministic_debug_mode",
+    "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_num_threads",
     "set_printoptions",
@@ -169,6 +184,7 @@ __all__ = [
     "special",
     "strided",
     "unload_ipython_extension",
+    "use_deterministic_algorithms",
     "utils",
     "version",
     *(each.name for each in dtypes.ALL),

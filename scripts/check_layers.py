@@ -34,6 +34,7 @@ LAYERS = (
     "amp",
     "cuda",
     "backends",
+    "accelerator",
     "compat",
     "cli",
 )
