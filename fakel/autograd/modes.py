@@ -131,6 +131,9 @@ class set_grad_enabled(_GradMode):
     def clone(self) -> set_grad_enabled:
         return self.__class__(self.target)
 
+    def __repr__(self) -> str:
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.target})"
+
 
 class inference_mode(_Mode):
     """``no_grad``, and what is made within can never take part in autograd.

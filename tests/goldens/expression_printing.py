@@ -145,6 +145,8 @@ tuple(x.detach().max(0))
 torch.nn.init.calculate_gain("relu")
 x.is_leaf|x.requires_grad|len(x)|x.numel()|x.ndim|x.nbytes|x.element_size()|x.tolist()|x[0,0].item()
 torch.tensor(1).type(torch.float64)
+torch.set_grad_enabled(True)|torch.tensor([1.5,2.]).data|torch.tensor(1).data
+torch.nn.utils.rnn.pack_sequence([x[0].detach(),x[1,:2].detach()])|torch.var_mean(x.detach())
 torch.quantile(v,0.5)|torch.tensor([True])|torch.tensor([[True,False]])|torch.tensor(3)
 torch.tensor(3.)
 torch.tensor(2+3j)|torch.tensor([1+2j,-0.5j])|torch.tensor([1e10,1j])

@@ -1,7 +1,9 @@
-"""How every module of torch.nn prints: each expression, evaluated and shown by `repr`."""
+"""How every module of torch.nn and every optimizer prints: expressions, shown by `repr`."""
 
 from __future__ import annotations
 
+import functools
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -149,6 +151,19 @@ Linear(2, 3).state_dict().keys() | LazyLinear(3).weight | LazyLinear(3).state_di
 Sequential(Linear(1, 1), BatchNorm1d(2)).requires_grad_(False) | Linear(2, 2).named_parameters
 """
 
+OPTIMIZERS = """
+SGD([p]) | SGD([p], 0.1, momentum=0.9, weight_decay=1e-4, nesterov=True)
+SGD([p], lr=1, maximize=True)
+Adam([p]) | Adam([p], lr=3e-4, betas=(0.5, 0.99), amsgrad=True) | AdamW([p])
+AdamW([p], 1e-3, eps=1e-6)
+Adagrad([p]) | Adadelta([p]) | Adamax([p]) | ASGD([p]) | LBFGS([p]) | NAdam([p]) | RAdam([p])
+RMSprop([p])
+RMSprop([p], alpha=0.9, centered=True, momentum=0.5) | Rprop([p]) | Adafactor([p])
+Muon([q]) | SGD([{"params": [p], "lr": 0.5}, {"params": [q], "name": "late"}], lr=0.1, momentum=0.9)
+Adam([{"params": [p]}, {"params": [q], "betas": (0.1, 0.2)}]) | AdamW([("first", p), ("second", q)])
+stepped(SGD([p], lr=0.5)) | stepped(Adam([p], lr=0.5)) | SGD([p], lr=torch.tensor(0.25))
+"""
+
 
 def expressions() -> list[str]:
     lines = [line for line in PLAIN.splitlines() if line]
@@ -219,11 +234,29 @@ def _without(module: Any) -> Any:
     return module
 
 
-def cases(torch: Any) -> dict[str, Callable[[], str]]:
-    from collections import OrderedDict
+def shown_optimizer(torch: Any, text: str) -> str:
+    """How an optimizer of the parameters p and q prints; `stepped` ones have a scheduler."""
 
+    def stepped(optimizer: Any) -> Any:
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+        optimizer.step()
+        scheduler.step()
+        return optimizer
+
+    given = {
+        "torch": torch,
+        "stepped": stepped,
+        "p": torch.nn.Parameter(torch.ones(2)),
+        "q": torch.nn.Parameter(torch.ones(3, 2)),
+    }
+    return repr(eval(text, {**vars(torch.optim), **given}))
+
+
+def cases(torch: Any) -> dict[str, Callable[[], str]]:
     names = {**vars(torch.nn), "torch": torch, "OrderedDict": OrderedDict}
     made: dict[str, Callable[[], str]] = {
         text: (lambda text=text: repr(eval(text, dict(names)))) for text in expressions()
     }
+    optimizers = [part for line in OPTIMIZERS.strip().splitlines() for part in line.split(" | ")]
+    made.update((text, functools.partial(shown_optimizer, torch, text)) for text in optimizers)
     return {**made, **own_modules(torch)}
