@@ -87,8 +87,9 @@ def converted(value: Value, dtype: Any) -> Value:
     if dtype.name == "bool":
         return value if kind.scalar == "i1" else binary("!=", value, 0)
     scalar = SCALARS[dtype.name]
-    if kind.is_float and scalar not in ("f32", "f64", "i64"):
-        # narrow integers wrap around
+    if kind.is_float and scalar in ("i8", "i16", "i32"):
+        value = cast(value, "i32")
+    elif kind.is_float and scalar == "u8":
         value = cast(value, "i64")
     return cast(value, scalar)
 
@@ -196,8 +197,19 @@ def _is_zero(a: Value, b: Value) -> Value:
 
 
 def _divisor(b: Value) -> Value:
-    """An integer to divide by: the processor stops at 0, which is reported elsewhere."""
-    return select(binary("==", b, 0), _number(1, b), b)
+    """An integer to divide by. The processor stops at 0, which is reported elsewhere, and where the
+    least number is divided by -1: dividing by 1 leaves the same rest.
+    """
+    refused = binary("==", b, 0)
+    if b.type.scalar != "u8":
+        refused = _either(refused, binary("==", b, -1))
+    return select(refused, _number(1, b), b)
+
+
+def _quotient(a: Value, b: Value) -> Value:
+    """The quotient of integers, rounded towards zero."""
+    found = binary("//", a, _divisor(b))
+    return found if b.type.scalar == "u8" else select(binary("==", b, -1), 0 - a, found)
 
 
 def _differ(a: Value, b: Value) -> Value:
@@ -213,23 +225,20 @@ def _remainder(a: Value, b: Value) -> Value:
     rest = _fmod(a, b)
     if a.type.scalar == "u8":
         return rest
-    moved = select(_both(binary("!=", rest, 0), _differ(rest, b)), rest + b, rest)
-    if not a.type.is_float:
-        return moved
-    return select(binary("==", rest, 0.0), call("copysign", rest, b), moved)
+    return select(_both(binary("!=", rest, 0), _differ(rest, b)), rest + b, rest)
 
 
 def _divide_trunc(a: Value, b: Value) -> Value:
     if a.type.is_float:
         return call("trunc", a / b)
-    return binary("//", a, _divisor(b))
+    return _quotient(a, b)
 
 
 def _divide_floor(a: Value, b: Value) -> Value:
     if a.type.scalar == "u8":
-        return binary("//", a, _divisor(b))
+        return _quotient(a, b)
     if not a.type.is_float:
-        quotient, rest = binary("//", a, _divisor(b)), binary("%", a, _divisor(b))
+        quotient, rest = _quotient(a, b), binary("%", a, _divisor(b))
         return select(_both(binary("!=", rest, 0), _differ(rest, b)), quotient - 1, quotient)
     rest = _fmod(a, b)
     quotient = (a - rest) / b
@@ -520,7 +529,7 @@ MEANINGS: dict[str, Meaning] = {
     "softshrink": Meaning(_softshrink, _FLOATS, 3),
     "elu": _costly(_elu),
     "softplus": _costly(_scaled_softplus),
-    "logsigmoid": _costly(lambda x: -_softplus(-x)),
+    "logsigmoid": _costly(lambda x: call("minimum", x, 0.0) - _softplus(-call("fabs", x))),
     "silu": _costly(lambda x: x * math.sigmoid(x)),
     "mish": _costly(lambda x: x * math.tanh(_softplus(x))),
     "gelu": _costly(_gelu),

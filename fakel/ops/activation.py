@@ -231,7 +231,7 @@ def _hardtanh(input, *, lower, upper):
 gradient(
     _hardtanh,
     input=lambda grad, input, lower, upper: grad.masked_fill(
-        (input <= lower) | (input >= upper), 0
+        ~((input > lower) & (input < upper)), 0
     ),
 )
 
@@ -356,7 +356,7 @@ def softplus(input, beta=1, threshold=20):
 
 @primitive("logsigmoid", "LogSigmoidBackward0")
 def _logsigmoid(input):
-    return -_softplus(-input)
+    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
 
 
 gradient(_logsigmoid, input=lambda grad, input: grad * (-input).sigmoid())

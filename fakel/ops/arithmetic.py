@@ -261,7 +261,9 @@ def floor_divide(input, other):
 
 def _remainder_meaning(input, other):
     _check_divisor(other)
-    return np.remainder(input, other)
+    rest = np.remainder(input, other)
+    # a rest of zero has the sign of the input
+    return np.copysign(rest, np.where(rest == 0, input, rest)) if rest.dtype.kind == "f" else rest
 
 
 def _fmod_meaning(input, other):

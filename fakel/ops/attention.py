@@ -26,7 +26,9 @@ def _scores(query, key, mask, *, causal, scale):
         allowed = np.tri(*scores.shape[-2:], dtype=bool)
         scores = np.where(allowed, scores, -np.inf)
     if mask is not None:
-        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+        # a product that is no number stays so where a mask is added, as in PyTorch
+        added = np.where(mask, 0, -np.inf).astype(scores.dtype) if mask.dtype == bool else mask
+        scores = scores + added
     return scores
 
 

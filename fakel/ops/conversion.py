@@ -31,8 +31,16 @@ def _cast(input, *, target):
 
 
 def _to_integer(array: np.ndarray, target: np.dtype[Any]) -> np.ndarray:
-    # narrow integers wrap around as a cast through int64 does on x86
-    return array.astype(np.int64).astype(target) if target.itemsize < 8 else array.astype(target)
+    """As on x86: through int64 to unsigned numbers, and through int32, of which the least stands
+    for all that does not fit, to signed ones.
+    """
+    if target.itemsize == 8:
+        return array.astype(target)
+    wide = array.astype(np.int64)
+    if target.kind == "u":
+        return wide.astype(target)
+    narrow = wide.astype(np.int32)
+    return np.where(wide == narrow, narrow, np.iinfo(np.int32).min).astype(target)
 
 
 gradient(_cast, input=lambda grad: grad)
