@@ -21,16 +21,16 @@ from fakel.tensor.memory import follow
 # a name in a rule, where it comes from ("input", "result", "results", "rest"), its position there
 Saving = tuple[str, str, int]
 
-# whose results lie in PyTorch's memory as their operands do
+# whose results lie in PyTorch's memory as their operands do; so do those of flip
 _POINTWISE = frozenset(
     """
     abs acos acosh add add_scaled addcdiv addcmul angle asin asinh atan atan2 atanh bitwise_and
     bitwise_not bitwise_or bitwise_xor ceil clamp copy copysign cos cosh deg2rad div div_floor
-    div_trunc elu eq erf erfc erfinv exp exp2 expm1 floor fmax fmin fmod frac ge gelu gt hardshrink
-    hardsigmoid hardswish hardtanh hypot le leaky_relu lerp log log10 log1p log2 logaddexp
-    logical_and logical_not logical_or logical_xor logit logsigmoid lt maximum minimum mish mul
-    nan_to_num ne neg pow rad2deg reciprocal relu remainder round rsqrt sgn sigmoid sign silu sin
-    sinc sinh softplus softshrink sqrt square sub tan tanh threshold to trunc where xlogy
+    div_trunc elu eq erf erfc erfinv exp exp2 expm1 flip floor fmax fmin fmod frac ge gelu gt
+    hardshrink hardsigmoid hardswish hardtanh hypot le leaky_relu lerp log log10 log1p log2
+    logaddexp logical_and logical_not logical_or logical_xor logit logsigmoid lt maximum minimum
+    mish mul nan_to_num ne neg pow rad2deg reciprocal relu remainder round rsqrt sgn sigmoid sign
+    silu sin sinc sinh softplus softshrink sqrt square sub tan tanh threshold to trunc where xlogy
     """.split()
 )
 

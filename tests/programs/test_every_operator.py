@@ -35,7 +35,8 @@ def program(lines, dtypes, kinds=("mixed",), second=False):
             text += [f"look({dtype}_{kind}=found)"]
             if grad:
                 text += [
-                    "if found is not None and found.requires_grad:",
+                    "wanted = found is not None and found.requires_grad",
+                    "if wanted and found.grad_fn.name() != 'NotImplemented':",
                     "    (found * data(found.dtype.__str__()[6:], found.shape)).sum().backward()",
                     f"look({dtype}_{kind}_gradient=x.grad)",
                     "x.grad = None",

@@ -34,6 +34,7 @@ POINTWISE = (
     lambda x, r: x.new_ones(x.shape) + x,
     lambda x, r: x.new_ones((*x.shape[:-1], 1)) * x,
     lambda x, r: x.softmax(-1),
+    lambda x, r: x.flip(0),
 )
 
 
