@@ -7,10 +7,11 @@ them in float32; all others take what they get. The lists are PyTorch's, for the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fakel.graph import leave_uncaptured
@@ -105,6 +106,26 @@ def autocast_decrement_nesting() -> int:
     """Leaves an autocast; returns how many there are."""
     state.nesting -= 1
     return state.nesting
+
+
+@contextlib.contextmanager
+def set_to(enabled: bool, dtype: dtype, cache_enabled: bool) -> Iterator[None]:
+    """Within the block operators on the CPU are cast as these settings say."""
+    before = is_autocast_enabled("cpu"), get_autocast_dtype("cpu"), state.cache_enabled
+    _set(enabled, dtype, cache_enabled)
+    autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        if autocast_decrement_nesting() == 0:
+            clear_autocast_cache()
+        _set(*before)
+
+
+def _set(enabled: bool, dtype: dtype, cache_enabled: bool) -> None:
+    set_autocast_enabled("cpu", enabled)
+    set_autocast_dtype("cpu", dtype)
+    set_autocast_cache_enabled(cache_enabled)
 
 
 def clear_autocast_cache() -> None:
