@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakel.ops import return_types
-from fakel.ops.checks import HALF, NOT_FLOATING, floating_only, refuse
+from fakel.ops.checks import BOOL, COMPLEX, FLOATING, HALF, NOT_FLOATING, floating_only, refuse
 from fakel.ops.declare import function, operator
 from fakel.tensor import Tensor, dtypes
 
@@ -145,8 +145,7 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
 @operator(out=False)
 def bincount(input, weights=None, minlength=0):
     """How often each number from 0 occurs in a vector of integers, or what weights it collects."""
-    if input.is_floating_point() or input.is_complex():
-        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input.dtype.letter}'")
+    refuse("bincount_cpu", input.dtype, BOOL, FLOATING, COMPLEX)
     values = input._values()
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
