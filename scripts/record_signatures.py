@@ -57,6 +57,10 @@ def functions() -> Iterator[tuple[str, str, Any, bool]]:
             function = getattr(module, name, None)
             if written_in_c(function):
                 yield namespace or "torch", name, function, False
+        if not namespace:
+            yield "torch", "Tensor", torch.Tensor, False
+    for name in sorted({name for name, _ in refusals._HANDED_ON.values()}):
+        yield "inside", name, getattr(torch._C._nn, name, None) or getattr(torch, name), False
     for name in sorted(dir(fakel.Tensor)):
         method = getattr(torch.Tensor, name, None)
         if written_in_c(method) and not name.startswith("__"):
@@ -76,7 +80,7 @@ def message(function: Any, method: bool, args: list[Any], kwargs: dict[str, Any]
 
 def from_the_parser(text: str) -> str:
     """The message, if it isn't about a value: `new_tensor` looks into what nothing takes."""
-    return text if "()" in text else ""
+    return text if re.search(r"\(\) (takes|missing|got|received)|\(\): argument", text) else ""
 
 
 def ours(lines: list[str], args: list[Any], kwargs: dict[str, Any]) -> str:

@@ -144,6 +144,13 @@ def grad(
         materialize_grads: zeros instead of None for such inputs.
     """
     tops, sources = _listed(outputs), _listed(inputs)
+    if not sources:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    for source in sources:
+        if not isinstance(source, Tensor):
+            raise RuntimeError(
+                f"all inputs have to be Tensors or GradientEdges, but got {type(source).__name__}"
+            )
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     if materialize_grads and not allow_unused:
         raise ValueError(
@@ -151,6 +158,8 @@ def grad(
             "allow_unused=False."
         )
     grads = [None] * len(tops) if grad_outputs is None else _listed(grad_outputs)
+    if len(grads) != len(tops):
+        raise RuntimeError(f"got {len(tops)} tensors and {len(grads)} gradients")
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
         return _batched(tops, sources, grads, create_graph, allow_unused, materialize_grads)
@@ -211,4 +220,5 @@ def tensor_backward(
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
+tensor_backward.__name__, tensor_backward.__qualname__ = "backward", "Tensor.backward"
 Tensor.backward = tensor_backward  # type: ignore[attr-defined]

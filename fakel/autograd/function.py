@@ -27,6 +27,12 @@ class FunctionCtx:
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keeps tensors for backward; overwriting them in between is detected."""
+        for position, tensor in enumerate(tensors):
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {position} is of "
+                    f"type {type(tensor).__name__}"
+                )
         self._to_save = tensors
 
     save_for_forward = save_for_backward
@@ -97,6 +103,9 @@ class _FunctionBackward(Backward):
                 f"{count}, "
                 f"got {len(results)})"
             )
+        for grad in results[:count]:
+            if grad is not None and not isinstance(grad, Tensor):
+                raise RuntimeError(f"expected Variable or None (got {type(grad).__name__})")
         return tuple(
             None if grad is None or edge is None else self._fit(grad, shape, position)
             for position, (grad, edge, shape) in enumerate(

@@ -12,8 +12,14 @@ from fakel.tensor import Tensor
 Function = Callable[..., Any]
 
 
-def _tensors(value: Any, name: str) -> tuple[bool, tuple[Tensor, ...]]:
-    """Whether several were given, and the tensors."""
+def _tensors(value: Any, name: str, where: str = "") -> tuple[bool, tuple[Tensor, ...]]:
+    """Whether several were given, and the tensors.
+
+    Args:
+        value: a tensor, or several.
+        name: what they are, for messages.
+        where: to what they were given, for messages.
+    """
     several = isinstance(value, (tuple, list))
     listed = tuple(value) if several else (value,)
     for position, each in enumerate(listed):
@@ -21,14 +27,12 @@ def _tensors(value: Any, name: str) -> tuple[bool, tuple[Tensor, ...]]:
             kind = type(each)
             if several:
                 raise TypeError(
-                    f"The {name} must be either a Tensor or a tuple of Tensors but the value at "
-                    "index "
-                    f"{position} has type {kind}."
+                    f"The {name}{where} must be either a Tensor or a tuple of Tensors but the "
+                    f"value at index {position} has type {kind}."
                 )
             raise TypeError(
-                f"The {name} must be either a Tensor or a tuple of Tensors but the given {name} "
-                "has type "
-                f"{kind}."
+                f"The {name}{where} must be either a Tensor or a tuple of Tensors but the given "
+                f"{name} has type {kind}."
             )
     return several, listed
 
@@ -43,8 +47,10 @@ def _prepared(inputs: tuple[Tensor, ...], create_graph: bool) -> tuple[Tensor, .
     )
 
 
-def _outputs(func: Function, inputs: tuple[Tensor, ...]) -> tuple[bool, tuple[Tensor, ...]]:
-    return _tensors(func(*inputs), "outputs of the user-provided function")
+def _outputs(
+    func: Function, inputs: tuple[Tensor, ...], name: str
+) -> tuple[bool, tuple[Tensor, ...]]:
+    return _tensors(func(*inputs), "outputs of the user-provided function", f" given to {name}")
 
 
 def _gradients(
@@ -111,10 +117,10 @@ def vjp(
         create_graph: make the product differentiable.
         strict: refuse outputs that do not depend on the inputs.
     """
-    several_in, listed = _tensors(inputs, "inputs given to vjp")
+    several_in, listed = _tensors(inputs, "inputs", " given to vjp")
     with enable_grad():
         mine = _prepared(listed, create_graph)
-        several_out, outputs = _outputs(func, mine)
+        several_out, outputs = _outputs(func, mine, "vjp")
         _check_strict(outputs, strict)
         seeds = _seeds(v, outputs, several_out, "result")
         found = _gradients(outputs, mine, seeds, create_graph)
@@ -133,11 +139,11 @@ def jvp(
         create_graph: make the product differentiable.
         strict: refuse outputs that do not depend on the inputs.
     """
-    _, listed = _tensors(inputs, "inputs given to jvp")
+    _, listed = _tensors(inputs, "inputs", " given to jvp")
     with enable_grad():
         mine = _prepared(listed, create_graph)
         vectors = _seeds(v, listed, len(listed) > 1, "input")
-        several_out, outputs = _outputs(func, mine)
+        several_out, outputs = _outputs(func, mine, "jvp")
         _check_strict(outputs, strict)
         seeds = tuple(Tensor._zeros(o.shape, o.dtype).requires_grad_() for o in outputs)  # type: ignore[attr-defined]
         first = _gradients(outputs, mine, seeds, True)
@@ -183,10 +189,10 @@ def jacobian(
     """
     if strategy != "reverse-mode":
         raise NotImplementedError("fakel differentiates in reverse mode only")
-    several_in, listed = _tensors(inputs, "inputs given to jacobian")
+    several_in, listed = _tensors(inputs, "inputs", " given to jacobian")
     with enable_grad():
         mine = _prepared(listed, create_graph)
-        several_out, outputs = _outputs(func, mine)
+        several_out, outputs = _outputs(func, mine, "jacobian")
         _check_strict(outputs, strict)
         rows = tuple(_rows(output, mine, create_graph) for output in outputs)
     packed = tuple(_packed(row, several_in, create_graph) for row in rows)
@@ -225,7 +231,7 @@ def hessian(
         vectorize: a hint for speed in PyTorch; the values are the same.
         outer_jacobian_strategy: "reverse-mode".
     """
-    several_in, listed = _tensors(inputs, "inputs given to hessian")
+    several_in, listed = _tensors(inputs, "inputs", " given to hessian")
 
     def gradient(*given: Tensor) -> tuple[Tensor, ...]:
         result = _scalar(func, given, "hessian")
@@ -237,7 +243,7 @@ def hessian(
 
 
 def _scalar(func: Function, inputs: tuple[Tensor, ...], name: str) -> Tensor:
-    several, outputs = _outputs(func, inputs)
+    several, outputs = _outputs(func, inputs, name)
     if several or outputs[0].numel() != 1:
         raise RuntimeError(
             f"The function given to {name} should return a single Tensor"
@@ -254,7 +260,7 @@ def vhp(
     func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
     """The function's result and the product of a vector ``v`` with its Hessian."""
-    several_in, listed = _tensors(inputs, "inputs given to vhp")
+    several_in, listed = _tensors(inputs, "inputs", " given to vhp")
     with enable_grad():
         mine = _prepared(listed, create_graph)
         vectors = _seeds(v, listed, several_in, "input")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -134,9 +135,23 @@ def gradcheck(
             "them have "
             "requires_grad=True."
         )
+    for number, source in enumerate(arguments):
+        if isinstance(source, Tensor) and source.requires_grad:
+            if source.dtype not in (dtypes.float64, dtypes.complex128):
+                warnings.warn(
+                    f"Input #{number} requires gradient and is not a double precision floating "
+                    "point or complex. This check will likely fail if all the inputs are not of "
+                    "double precision floating point or complex. ",
+                    stacklevel=2,
+                )
     try:
         with enable_grad():
             results = _outputs(func(*arguments))
+        if not any(output.requires_grad for output in results):
+            for index in range(len(results)):
+                for source in sources:
+                    if _numerical(func, arguments, source, index, eps).any():
+                        raise GradcheckError("Numerical gradient for function expected to be zero")
         for index, output in enumerate(results):
             if not output.requires_grad:
                 continue

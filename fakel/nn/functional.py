@@ -6,6 +6,7 @@ arguments: optional dimensions, `inplace`, `return_indices`.
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from fakel import ops
@@ -152,19 +153,19 @@ def _softmax_dim(name, ndim):
 def softmax(input, dim=None, _stacklevel=3, dtype=None):
     """`exp(x) / Σ exp(x)` over a dimension; `dtype` is converted to first."""
     dim = _softmax_dim("softmax", input.ndim) if dim is None else dim
-    return ops.softmax(input, dim, dtype=dtype)
+    return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
 
 
 def softmin(input, dim=None, _stacklevel=3, dtype=None):
     """`softmax(-x)`."""
     dim = _softmax_dim("softmin", input.ndim) if dim is None else dim
-    return ops.softmax(-input, dim, dtype=dtype)
+    return (-input).softmax(dim) if dtype is None else (-input).softmax(dim, dtype=dtype)
 
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     """`log(softmax(x))` over a dimension; `dtype` is converted to first."""
     dim = _softmax_dim("log_softmax", input.ndim) if dim is None else dim
-    return ops.log_softmax(input, dim, dtype=dtype)
+    return input.log_softmax(dim) if dtype is None else input.log_softmax(dim, dtype=dtype)
 
 
 # In-place forms
@@ -225,6 +226,13 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """Normalises groups of channels of each sample."""
+    if input.dim() >= 2:
+        first, channels, *rest = input.shape
+        sizes = [first * channels // num_groups, num_groups, *rest]
+        if math.prod([sizes[0], *rest]) == 1:
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {sizes}"
+            )
     return ops.group_norm(input, num_groups, weight, bias, eps)
 
 

@@ -42,6 +42,7 @@ _FAMILIES = (
     "legacy",
     "indexing",
     "scatter",
+    "selection",
     "masks",
     "matmul",
     "einsum",

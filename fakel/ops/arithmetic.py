@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakel import ops
-from fakel.ops.checks import BOOL, COMPLEX, FLOATING, check_tensor, refuse
+from fakel.ops.checks import BOOL, COMPLEX, FLOATING, check_known, check_tensor, refuse
 from fakel.ops.declare import (
     Primitive,
     as_tensor,
@@ -70,6 +70,10 @@ def _scaled(input, other, alpha):
     if kind < 2 and isinstance(alpha, (float, complex)):
         raise RuntimeError(
             "For integral input tensors, argument alpha must not be a floating point number."
+        )
+    if kind < 3 and isinstance(alpha, complex):
+        raise RuntimeError(
+            "For non-complex input tensors, argument alpha must not be a complex number."
         )
     if kind == 0:
         return other if alpha else ops.zeros_like(other)
@@ -207,8 +211,12 @@ gradient(_div_trunc, input=_no_slope, other=_no_slope)
 
 
 def _refuse_zero(other, kind):
-    """A division by the number 0 is an error where it is written, one by a tensor when computed."""
-    if category(kind) < 2 and isinstance(other, _NUMBERS) and not other:
+    """Integers divided by zero are an error where it is written, if the divisor is known there."""
+    if category(kind) > 1:
+        return
+    if isinstance(other, Tensor):
+        check_known(other, _check_divisor)
+    elif isinstance(other, _NUMBERS) and not other:
         raise RuntimeError("ZeroDivisionError")
 
 

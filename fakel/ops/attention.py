@@ -120,8 +120,18 @@ def _check_attention(query, key, value, mask, is_causal):
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise RuntimeError(
             "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
-            f"{query.ndim}, key.dim: {key.ndim} and value.dim: {value.ndim} instead."
+            f"{query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} instead."
         )
+    rows = math.prod(broadcast_shapes(query.shape[:-2], key.shape[:-2]))
+    for size, other in (
+        (query.shape[-1], key.shape[-1]),
+        (key.shape[-2], value.shape[-2]),
+    ):
+        if size != other:
+            raise RuntimeError(
+                "Expected size for first two dimensions of batch2 tensor to be: "
+                f"[{rows}, {size}] but got: [{rows}, {other}]."
+            )
     if mask is None:
         return
     if mask.dtype not in (dtypes.bool_, query.dtype, dtypes.float32):
@@ -134,6 +144,8 @@ def _check_attention(query, key, value, mask, is_causal):
             "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
             "is_causal=True"
         )
+    batch = broadcast_shapes(query.shape[:-2], key.shape[:-2])
+    broadcast_shapes((*batch, query.shape[-2], key.shape[-2]), mask.shape)
 
 
 def _repeat_heads(query, tensor):
@@ -314,9 +326,19 @@ def multi_head_attention_forward(
             key_padding_mask = key_padding_mask.unsqueeze(0)
     targets, batch, embedding = query.shape
     sources = key.shape[0]
+    if key_padding_mask is not None:
+        for dim, length in enumerate((batch, sources)):
+            if key_padding_mask.shape[dim] != length:
+                raise AssertionError(
+                    f"Expected key_padded_mask.shape[{dim}] to be {length}, but got "
+                    f"{key_padding_mask.shape[dim]}"
+                )
     key_padding_mask = _additive_mask(key_padding_mask, "key_padding_mask", query.dtype)
     if is_causal and attn_mask is None:
-        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+        raise RuntimeError(
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
+            "method `generate_square_subsequent_mask` to create this mask."
+        )
     if is_causal and key_padding_mask is None and not need_weights:
         attn_mask = None
     else:

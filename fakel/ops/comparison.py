@@ -214,6 +214,9 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
         assume_unique: promises that neither holds an element twice.
         invert: asks whether it is not among them.
     """
+    for value in (elements, test_elements):
+        if not isinstance(value, (Tensor, bool, int, float, complex, np.generic)):
+            raise TypeError("isin(): takes tensors and numbers")
     for each in (elements, test_elements):
         if isinstance(each, Tensor) and (each.is_complex() or each.dtype is dtypes.bool_):
             raise RuntimeError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,26 @@ import numpy as np
 from fakel.autograd.modes import state
 from fakel.autograd.tape import retitled
 from fakel.graph import COPY
-from fakel.ops.declare import function, gradient, method, operator, primitive
-from fakel.ops.inplace import check_writable, store
+from fakel.ops.declare import (
+    broadcast_shapes,
+    function,
+    gradient,
+    method,
+    operator,
+    primitive,
+    scalar,
+)
+from fakel.ops.inplace import check_history, check_writable, store
 from fakel.ops.primitive import Primitive
-from fakel.tensor import Storage, Tensor, device, dtypes
+from fakel.tensor import (
+    Storage,
+    Tensor,
+    can_cast,
+    device,
+    dtypes,
+    promote_types,
+    result_type,
+)
 from fakel.tensor.device import check_device
 from fakel.tensor.dtypes import dtype
 from fakel.tensor.formats import MemoryFormat, contiguous_format, preserve_format
@@ -52,8 +70,11 @@ gradient(_copy, input=lambda grad: grad)
 
 def cast(input: Tensor, target: dtype) -> Tensor:
     """The values in another dtype; the tensor itself when it has that dtype already."""
-    if input._storage.dtype is target:
+    kind = input._storage.dtype
+    if kind is target:
         return input
+    if kind.is_complex and not target.is_complex and target is not dtypes.bool_:
+        warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
     result: Tensor = _cast(input, dtype=target, target=target.name)
     return result
 
@@ -179,8 +200,13 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         letters = {f"torch.{each.letter}Tensor": each for each in dtypes.ALL}
         if dtype not in letters:
             raise ValueError(f"invalid type: '{dtype}'")
-        dtype = letters[dtype]
-    return cast(self, getattr(dtype, "dtype", dtype))
+        return cast(self, letters[dtype])
+    kind = getattr(dtype, "dtype", dtype)
+    if isinstance(kind, dtypes.dtype):
+        return cast(self, kind)
+    if isinstance(dtype, builtins.type):
+        raise ValueError(f"invalid type: '{dtype.__module__}.{dtype.__name__}'")
+    raise TypeError("dtype must be a type, str, or dtype object")
 
 
 @method
@@ -200,6 +226,8 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Writes the values of ``src`` (broadcast, converted to this dtype) into this tensor."""
     check_writable(self)
+    if isinstance(src, (int, float, complex)):
+        src = scalar(src, self._storage.dtype)
     if not isinstance(src, Tensor):
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}"
@@ -222,6 +250,11 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 
 def _differing(mine: Tensor, other: Tensor) -> tuple[int, int, int]:
+    if other.ndim > mine.ndim:
+        raise RuntimeError(
+            f"output with shape {list(mine._shape)} doesn't match the broadcast shape "
+            f"{list(broadcast_shapes(mine._shape, other._shape))}"
+        )
     for back in range(1, min(mine.ndim, other.ndim) + 1):
         a, b = mine._shape[-back], other._shape[-back]
         if a != b and b != 1:
@@ -234,6 +267,7 @@ def set_(
     self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
 ) -> Tensor:
     """Makes this tensor show another tensor's storage."""
+    check_history(self)
     if source is None:
         source = Tensor._from_array(np.empty(0, self.dtype.storage), self.dtype)
     if size is not None:
@@ -326,6 +360,9 @@ def _as_function(name: str) -> None:
     declared.__doc__ = bound.__doc__
     function(declared)
 
+
+for _promotion in (can_cast, promote_types, result_type):
+    function(_promotion)
 
 for _name in ("is_floating_point", "is_complex", "is_signed", "numel", "is_inference"):
     _as_function(_name)

@@ -244,7 +244,7 @@ def _per_dimension(value, name: str, count: int) -> tuple[int, ...]:
 
 def _check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if bias is not None and bias.dtype != input.dtype:
-        ours, theirs = (t.dtype.letter.lower() for t in (input, bias))
+        ours, theirs = (tensor.dtype.c_name for tensor in (input, bias))
         raise RuntimeError(f"Input type ({ours}) and bias type ({theirs}) should be the same")
     if weight.dtype != input.dtype:
         raise RuntimeError(
@@ -272,7 +272,11 @@ def _check_geometry(geometry: Geometry) -> None:
         raise RuntimeError("non-positive stride is not supported")
     if min(geometry.dilation) <= 0:
         raise RuntimeError(
-            f"dilation should be greater than zero, but got {list(geometry.dilation)}"
+            (
+                "non-positive dilation is not supported",
+                f"dilation should be greater than zero, but got {list(geometry.dilation)}",
+                "dilation should be greater than zero",
+            )[len(geometry.dilation) - 1]
         )
 
 

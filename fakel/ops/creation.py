@@ -214,7 +214,9 @@ def _sizes(name, sizes, size):
     try:
         return tuple(shape_argument(name, sizes, unpacked=True))
     except RuntimeError:
-        raise RuntimeError(f"{name}: Dimension size must be non-negative.") from None
+        if name == "zeros":
+            raise RuntimeError("zeros: Dimension size must be non-negative.") from None
+        raise
 
 
 def _declare_filled(name, value, documentation):
@@ -321,8 +323,13 @@ def _full_dtype(value):
     return default.to_complex() if isinstance(value, complex) else default
 
 
-def _fill_value(value):
-    return value.item() if isinstance(value, (Tensor, np.generic)) else value
+def _fill_value(name, value):
+    if isinstance(value, (Tensor, np.generic)):
+        return value.item()
+    if not isinstance(value, (bool, int, float, complex)):
+        found = type(value).__name__
+        raise TypeError(f"{name}(): argument 'fill_value' (position 2) must be Number, not {found}")
+    return value
 
 
 @function
@@ -342,7 +349,7 @@ def full(
     if names is not None:
         raise TypeError("full() got an unexpected keyword argument 'names'")
     shape = shape_argument("full", size, unpacked=False)
-    value = _fill_value(fill_value)
+    value = _fill_value("full", fill_value)
     options = Options(
         "full", dtype, _full_dtype(value), out, layout, device, requires_grad, pin_memory
     )
@@ -366,7 +373,7 @@ def full_like(
     options = Options(
         "full_like", dtype, input.dtype, None, layout, device, requires_grad, pin_memory
     )
-    value = _fill_value(fill_value)
+    value = _fill_value("full_like", fill_value)
     check_fits(value, options.dtype)
     return finish(_like(input, value, options.dtype, memory_format), options)
 
@@ -388,7 +395,7 @@ def new_full(
         "new_full", dtype, self.dtype, None, layout, device, requires_grad, pin_memory
     )
     shape = shape_argument("new_full", size, unpacked=False)
-    value = _fill_value(fill_value)
+    value = _fill_value("new_full", fill_value)
     check_fits(value, options.dtype)
     return finish(filled(tuple(shape), value, options.dtype), options)
 

@@ -17,7 +17,7 @@ from fakel.graph import leaf, watching
 from fakel.interpreter import narrow
 from fakel.ops.inplace import write_in_place, write_out
 from fakel.ops.primitive import Primitive, Rule, gradient, not_differentiable, primitive
-from fakel.ops.refusals import explained, refused
+from fakel.ops.refusals import by_signature, explained
 from fakel.recall.calls import recalled
 from fakel.tensor import Tensor, dtypes, get_default_dtype, result_type
 from fakel.tensor.promotion import number_dtype
@@ -66,14 +66,16 @@ def operator(
         public = None
         for name in reversed(names):
             if namespace is not None:
-                public = recalled(whole, numbers, refusal=refused(namespace or "torch", name))
+                public = recalled(
+                    whole, numbers, refusal=by_signature(namespace or "torch", name, whole)
+                )
                 _export((name,), public, namespace)
             if method:
-                bound = recalled(whole, numbers, refusal=refused("Tensor", name))
+                bound = recalled(whole, numbers, refusal=by_signature("Tensor", name, whole))
                 setattr(Tensor, name, bound)
             if inplace:
                 written = _in_place_form(function, name)
-                own = refused("Tensor", written.__name__)
+                own = by_signature("Tensor", written.__name__, written)
                 setattr(Tensor, written.__name__, recalled(written, numbers, refusal=own))
                 IN_PLACE.add(name)
         return bound if public is None else public
@@ -111,7 +113,7 @@ def method(
         public = declared
         for name in reversed((declared.__name__, *aliases)):
             if recall:
-                public = recalled(declared, refusal=refused("Tensor", name))
+                public = recalled(declared, refusal=by_signature("Tensor", name, declared))
             else:
                 public = explained(declared, "Tensor", name)
             setattr(Tensor, name, public)
@@ -353,6 +355,18 @@ def _array_of_number(number: Any, kind: Any) -> np.ndarray:
 
 
 def _number_array(number: Any, kind: Any) -> np.ndarray:
+    try:
+        return _stored(number, kind)
+    except (TypeError, ValueError, OverflowError):
+        if not isinstance(number, (int, float, complex)):
+            raise
+        name = kind.c_name if kind.is_floating_point else f"{kind.name}_t"
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow") from None
+
+
+def _stored(number: Any, kind: Any) -> np.ndarray:
+    if number is None:  # NumPy takes it for NaN
+        raise TypeError("must be Number, not NoneType")
     if kind.storage != kind.compute:
         return narrow(np.array(number, kind.compute), kind)
     if type(number) is int and not kind.is_floating_point and not kind.is_complex:

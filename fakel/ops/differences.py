@@ -43,12 +43,9 @@ def _trapezoids(y, x, dx, dim):
     sides = y.narrow(dim, 0, last) + y.narrow(dim, 1, last)
     if x is None:
         return sides * dx / 2
-    if x.ndim == 1 and y.ndim > 1:
+    if x.ndim == 1:
         if x._shape[0] != y._shape[dim]:
-            raise RuntimeError(
-                f"trapezoid: There must be one `x` value for each sample point ({y._shape[dim]}, "
-                f"{x._shape[0]})"
-            )
+            raise RuntimeError("trapezoid: There must be one `x` value for each sample point")
         x = x.reshape([-1 if each == dim else 1 for each in range(y.ndim)])
     elif x.ndim < y.ndim:
         x = x.reshape([1] * (y.ndim - x.ndim) + list(x._shape))

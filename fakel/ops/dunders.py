@@ -27,6 +27,15 @@ def _declare(name, function, reverse=False):
     setattr(Tensor, name, method)
 
 
+def _declare_in_place(name, function):
+    def method(self, other):
+        return function(self, other) if isinstance(other, _OPERANDS) else NotImplemented
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    setattr(Tensor, name, method)
+
+
 for _name, _function in {
     "add": arithmetic.add,
     "sub": arithmetic.sub,
@@ -70,7 +79,7 @@ for _name, _method in {
     "ilshift": "bitwise_left_shift_",
     "irshift": "bitwise_right_shift_",
 }.items():
-    setattr(Tensor, f"__{_name}__", getattr(Tensor, _method))
+    _declare_in_place(f"__{_name}__", getattr(Tensor, _method))
 
 
 def _contains(self, element):

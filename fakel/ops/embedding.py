@@ -137,7 +137,8 @@ def _check_offsets(offsets, count):
     if offsets.size and offsets[0] != 0:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
-            f"position 0. However, got {offsets[0]}"
+            f"position 0. However, got {offsets[0]}\n"
+            f"[ torch.{'Int' if offsets.dtype == np.int32 else 'Long'}Tensor{{}} ]"
         )
     if offsets.size and offsets[-1] > count:
         raise RuntimeError(
@@ -211,8 +212,8 @@ def embedding_bag(
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(
             "embedding_bag: If per_sample_weights "
-            f"({list(per_sample_weights.shape)}) is not None, then it must have the same shape as "
-            f"the input ({list(input.shape)})"
+            f"({per_sample_weights.shape}) is not None, then it must have the same shape as "
+            f"the input ({input.shape})"
         )
     if weight.ndim != 2:
         raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
@@ -245,6 +246,8 @@ def embedding_bag(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
             f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
+    for positions in (input, offsets):
+        _check_indices(positions, "embedding_bag")
     count = weight.shape[0]
     check_known(input, lambda values: _check_looked_up(values, count))
     rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from operator import index as to_index
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,14 @@ _ZERO_DIM = (
     "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in "
     "C++ to "
     "convert a 0-dim tensor to a number"
+)
+
+
+_NOT_A_TUPLE = (
+    "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed "
+    "in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted "
+    "as tensor index, x[torch.tensor(seq)], which will result either in an error or a different "
+    "result"
 )
 
 
@@ -141,7 +152,7 @@ def _as_index(item: Any) -> Tensor:
             if isinstance(item, (list, tuple))
             else item
         )
-        if not array.size and not isinstance(item, np.ndarray):
+        if array.dtype.kind == "f" or not array.size and not isinstance(item, np.ndarray):
             array = array.astype(np.int64)
         tensor = Tensor._from_array(array.copy())
     kind = tensor.dtype
@@ -152,7 +163,7 @@ def _as_index(item: Any) -> Tensor:
 
 def _expand_items(self: Tensor, key: Any) -> list[Any]:
     """The key as a list with an item for each dimension: Ellipsis becomes full slices."""
-    items = list(key) if isinstance(key, tuple) else [key]
+    items = list(key) if _stands_for_tuple(key) else [key]
     if not self.ndim and len(items) == 1 and hasattr(items[0], "__index__"):
         if not isinstance(items[0], (bool, Tensor, np.ndarray)):
             raise IndexError(_ZERO_DIM)
@@ -169,6 +180,8 @@ def _expand_items(self: Tensor, key: Any) -> list[Any]:
         else:
             used += 1
     if used > self.ndim:
+        if not self.ndim and isinstance(items[0], slice):
+            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
         raise IndexError(f"too many indices for tensor of dimension {self.ndim}")
     full: list[Any] = []
     seen = False
@@ -181,6 +194,23 @@ def _expand_items(self: Tensor, key: Any) -> list[Any]:
     return full
 
 
+def _stands_for_tuple(key: Any) -> bool:
+    """Whether each item of a key is for a dimension of its own. That is so for short lists that
+    hold more than numbers, as NumPy once had it.
+    """
+    if isinstance(key, tuple):
+        return True
+    if not isinstance(key, (list, str)) or len(key) >= 32:
+        return False
+    several = any(
+        isinstance(item, (Tensor, np.ndarray, Sequence, slice)) or item is None or item is Ellipsis
+        for item in key
+    )
+    if several:
+        warnings.warn(_NOT_A_TUPLE, stacklevel=6)
+    return several
+
+
 def _is_mask(item: Any) -> bool:
     while isinstance(item, list) and item:
         item = item[0]
@@ -190,6 +220,7 @@ def _is_mask(item: Any) -> bool:
 def _split(self: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
     """The view that integers, slices and None give, and the index tensors left for it."""
     view, dim = self, 0
+    taken = 0  # how many dimensions integers took: messages count them too
     advanced: list[tuple[int, Tensor]] = []
     for item in _expand_items(self, key):
         if isinstance(item, (bool, np.bool_)):
@@ -224,12 +255,14 @@ def _split(self: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
                     advanced.append((dim, Tensor._from_array(positions)))
                     dim += 1
             elif not tensor.ndim and not isinstance(item, np.ndarray):
-                view = _selected(view, dim, int(tensor.item()))
+                view = _selected(view, dim, int(tensor.item()), taken)
+                taken += 1
             else:
                 advanced.append((dim, cast(tensor, dtypes.int64)))
                 dim += 1
         elif hasattr(item, "__index__"):
-            view = _selected(view, dim, item.__index__())
+            view = _selected(view, dim, item.__index__(), taken)
+            taken += 1
         else:
             if isinstance(item, str):
                 raise TypeError("new(): invalid data type 'str'")
@@ -237,7 +270,7 @@ def _split(self: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
     return view, advanced
 
 
-def _selected(view: Tensor, dim: int, index: int) -> Tensor:
+def _selected(view: Tensor, dim: int, index: int, taken: int = 0) -> Tensor:
     if not view.ndim:
         raise IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
@@ -246,7 +279,9 @@ def _selected(view: Tensor, dim: int, index: int) -> Tensor:
         )
     size = view._shape[dim]
     if not -size <= index < size:
-        raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {size}")
+        raise IndexError(
+            f"index {index} is out of bounds for dimension {dim + taken} with size {size}"
+        )
     return view.select(dim, index)
 
 
@@ -254,11 +289,22 @@ def _sliced(view: Tensor, dim: int, item: slice) -> Tensor:
     if not view.ndim:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     start, stop, step = (
-        None if v is None else int(v.__index__()) for v in (item.start, item.stop, item.step)
+        None if bound is None else _bound(bound) for bound in (item.start, item.stop, item.step)
     )
     if start is None and stop is None and step in (None, 1):
         return view
     return slice_view(view, dim, start, stop, 1 if step is None else step)
+
+
+def _bound(value: Any) -> int:
+    try:
+        return to_index(value)
+    except TypeError:
+        if isinstance(value, Tensor):
+            raise
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method"
+        ) from None
 
 
 @method(recall=True)
@@ -277,6 +323,12 @@ def __getitem__(self: Tensor, key: Any) -> Tensor:
 def alias_view(self: Tensor) -> Tensor:
     """A view of everything."""
     return self.as_strided(self._shape, self.stride(), self._offset)
+
+
+@method
+def __delitem__(self: Tensor, key: Any) -> None:
+    """Refused: a tensor has a fixed size."""
+    raise TypeError("Tensor does not support deleting items")
 
 
 @method

@@ -19,6 +19,25 @@ def check_writable(tensor: Tensor) -> None:
         RuntimeError: for a leaf that requires a gradient, a view of one, an expanded tensor, a
             tensor made in inference mode.
     """
+    check_history(tensor)
+    strides = tensor._strides
+    if strides is not None and any(
+        stride == 0 and size > 1 for size, stride in zip(tensor._shape, strides, strict=True)
+    ):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single "
+            "memory location. Please clone() the tensor before performing the operation."
+        )
+
+
+def check_history(tensor: Tensor) -> None:
+    """Refuses what autograd cannot allow to be changed in place.
+
+    Raises:
+        RuntimeError: for a leaf that requires a gradient, a view of one, one of several views made
+            at once, a tensor made in inference mode.
+    """
     if state.enabled:
         if tensor._requires_grad and tensor._grad_fn is None:
             raise RuntimeError(
@@ -40,15 +59,6 @@ def check_writable(tensor: Tensor) -> None:
             "a "
             "clone to get a normal tensor before doing inplace update.See "
             "https://github.com/pytorch/rfcs/pull/17 for more details."
-        )
-    strides = tensor._strides
-    if strides is not None and any(
-        stride == 0 and size > 1 for size, stride in zip(tensor._shape, strides, strict=True)
-    ):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            "single "
-            "memory location. Please clone() the tensor before performing the operation."
         )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator as python_operator
 from typing import Any
 
 import numpy as np
 
 from fakel.autograd.tape import retitled
+from fakel.ops.checks import BOOL, COMPLEX, FLOATING, refuse
 from fakel.ops.declare import broadcast_shapes as shape_of_broadcast
 from fakel.ops.declare import function, gradient, method, operator, primitive, wrap_dim, wrap_dims
 from fakel.ops.embed import embed_diagonal
+from fakel.ops.options import check_sizes
 from fakel.ops.slicing import slice_view
 from fakel.ops.views import sizes
 from fakel.tensor import Size, Tensor, promote_types
@@ -228,12 +231,9 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
             "tensor"
         )
-    if any(count < 0 for count in times):
-        raise RuntimeError(
-            f"Trying to create tensor with negative dimension {min(times)}: {list(times)}"
-        )
     shape = (1,) * (len(times) - self.ndim) + tuple(self._shape)
-    return _repeat(self, times=times, shape=tuple(a * b for a, b in zip(times, shape, strict=True)))
+    larger = check_sizes(tuple(a * b for a, b in zip(times, shape, strict=True)))
+    return _repeat(self, times=times, shape=larger)
 
 
 @primitive("repeat")
@@ -270,23 +270,39 @@ def repeat_interleave(
         repeats: how often, one number or one for each position.
     """
     if repeats is None:
-        counts = input._values()
+        counts = _checked_counts(input)
         return Tensor._from_array(np.repeat(np.arange(counts.size), counts))
     if dim is None:
         input, dim = input.flatten(), 0
     dim = wrap_dim(dim, input.ndim)
     size = input._shape[dim] if input.ndim else 1
-    counts = repeats._values() if isinstance(repeats, Tensor) else np.asarray(repeats)
-    if counts.dtype.kind not in "iu":
-        raise RuntimeError("repeats has to be Long or Int tensor")
-    if counts.size != 1 and counts.size != size:
-        raise RuntimeError("repeats must have the same size as input along dim")
-    if (counts < 0).any():
-        raise RuntimeError("repeats can not be negative")
+    if isinstance(repeats, Tensor):
+        counts = _checked_counts(repeats, size)
+    elif python_operator.index(repeats) < 0:
+        raise RuntimeError("Repeats must be non-negative")
+    else:
+        counts = np.asarray(repeats)
     positions = np.repeat(
         np.arange(size), counts.reshape(-1) if counts.size > 1 else int(counts.reshape(-1)[0])
     )
     return input.index_select(dim, Tensor._from_array(positions))
+
+
+def _checked_counts(repeats: Tensor, size: int | None = None) -> np.ndarray:
+    """How often each position is repeated; one number stands for all."""
+    if repeats.ndim > 1:
+        raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
+    count = repeats.numel()
+    if size is not None and count not in (1, size):
+        raise RuntimeError(
+            "repeats must have the same size as input along dim, but got repeats.size(0) = "
+            f"{count} and input.size(0) = {size}"
+        )
+    refuse("repeat_interleave_cpu", repeats.dtype, BOOL, FLOATING, COMPLEX)
+    counts = repeats._values()
+    if (counts < 0).any():
+        raise RuntimeError("repeats can not be negative")
+    return counts
 
 
 @operator(out=False)
@@ -521,8 +537,24 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 @function(namespace="")
 def broadcast_shapes(*shapes: Any) -> Any:
     """The shape that shapes broadcast to."""
-    listed = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
-    return Size(shape_of_broadcast(*listed))
+    result: list[int] = []
+    listed = [(shape,) if isinstance(shape, int) else shape for shape in shapes]
+    for index, shape in enumerate(listed):
+        for size in shape:
+            if size < 0:
+                raise ValueError("Attempting to broadcast a dimension with negative length!")
+        result = [1] * (len(shape) - len(result)) + result
+        for back in range(-1, -len(shape) - 1, -1):
+            if shape[back] in (1, result[back]):
+                continue
+            if result[back] != 1:
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {shape[back]} at {back}! "
+                    f"Mismatching argument at index {index} had {shape}; but expected shape "
+                    f"should be broadcastable to {result}"
+                )
+            result[back] = shape[back]
+    return Size(result)
 
 
 @method

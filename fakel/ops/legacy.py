@@ -9,17 +9,10 @@ import numpy as np
 from fakel.ops.data import array_of
 from fakel.ops.declare import FUNCTIONS, method
 from fakel.ops.filling import filled
+from fakel.ops.options import check_sizes
+from fakel.ops.refusals import refusal
 from fakel.tensor import Size, Tensor, dtypes, get_default_dtype
-from fakel.tensor.device import check_device
-
-_FORMS = """
- * (*, torch.device device = None)
-      didn't match because some of the keywords were incorrect: {}
- * (torch.Storage storage)
- * (Tensor other)
- * (tuple of ints size, *, torch.device device = None)
- * (object data, *, torch.device device = None)
-"""
+from fakel.tensor.device import device as torch_device
 
 
 def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords: Any) -> Tensor:
@@ -29,31 +22,29 @@ def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords
         kind: the dtype.
         args: nothing, several ints or a ``Size`` as the shape, or one sequence or array of data.
     """
-    if keywords:
-        given = ", ".join(
-            [type(a).__name__ for a in args] + [f"{k}={_kind(v)}" for k, v in keywords.items()]
+    given = keywords if device is None else {**keywords, "device": device}
+    if given or len(args) != 1:
+        wrong = refusal("torch.Tensor", args, given)
+        if wrong is not None:
+            raise wrong
+    place = "cpu" if device is None else torch_device(device).type
+    if place != "cpu":
+        raise RuntimeError(
+            f"legacy constructor expects device type: cpu but device type: {place} was passed"
         )
-        raise TypeError(
-            f"new() received an invalid combination of arguments - got ({given}), but expected one "
-            f"of:{_FORMS.format(', '.join(keywords))}"
-        )
-    check_device(device)
     if not args:
         return filled((0,), 0, kind)
     first = args[0]
-    if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in args):
-        return filled(tuple(int(size) for size in args), 0, kind)
-    if len(args) == 1:
-        if isinstance(first, Size):
-            return filled(tuple(first), 0, kind)
-        if isinstance(first, Tensor):
-            return _alias(first, kind)
-        if hasattr(first, "__len__") and not isinstance(first, (dict, set)):
-            array, _ = array_of(first, kind)
-            return Tensor._from_array(array, kind)
+    if isinstance(first, Size):
+        return filled(check_sizes(tuple(first)), 0, kind)
+    if isinstance(first, Tensor):
+        return _alias(first, kind)
+    if isinstance(first, (int, np.integer)) and not isinstance(first, bool):
+        return filled(check_sizes(tuple(int(size) for size in args)), 0, kind)
+    if not hasattr(first, "__len__") or isinstance(first, (dict, set)):
         raise TypeError(f"new(): data must be a sequence (got {type(first).__name__})")
-    given = ", ".join(type(value).__name__ for value in args)
-    raise TypeError(f"new() received an invalid combination of arguments - got ({given})")
+    array, _ = array_of(first, kind)
+    return Tensor._from_array(array, kind)
 
 
 def _alias(other: Tensor, kind: dtypes.dtype) -> Tensor:
@@ -66,10 +57,6 @@ def _alias(other: Tensor, kind: dtypes.dtype) -> Tensor:
         )
         raise TypeError(f"expected {expected} (got {got})")
     return other.detach()  # type: ignore[attr-defined, no-any-return]
-
-
-def _kind(value: Any) -> str:
-    return "torch.dtype" if isinstance(value, dtypes.dtype) else type(value).__name__
 
 
 @method

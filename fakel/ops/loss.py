@@ -18,7 +18,7 @@ from fakel.ops.activation import logsigmoid
 from fakel.ops.checks import NOT_FLOATING, check_known, floating_only, refuse
 from fakel.ops.declare import gradient, operator, primitive
 from fakel.ops.softmax import log_softmax
-from fakel.tensor import Tensor, dtypes, promote_types
+from fakel.tensor import Tensor, can_cast, dtypes, promote_types, result_type
 
 # PyTorch limits the logarithms of binary cross entropy and the divisor of its gradient.
 LOWEST_LOGARITHM = -100.0
@@ -54,7 +54,7 @@ def reduced(loss, reduction):
 
 
 def _warn_about_sizes(input, target):
-    if target.shape != input.shape:
+    if target.size() != input.size():
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
@@ -207,6 +207,10 @@ def nll_loss(
     if target.dtype != dtypes.int64:
         target = target.to(dtypes.int64)
     number = input.shape[1 if input.ndim > 1 else 0]
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(
+            f"expected scalar type {input.dtype.letter} but found {weight.dtype.letter}"
+        )
     check_known(target, lambda values: _check_classes(values, number, ignore_index))
     shape = tuple(target.shape)
     if input.ndim == 1:
@@ -278,8 +282,8 @@ def cross_entropy(
     _check_reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    logarithms = log_softmax(input, 1 if input.ndim > 1 else 0)
-    if target.shape == input.shape:
+    probabilities = target.shape == input.shape
+    if probabilities:
         if not target.is_floating_point():
             raise RuntimeError(
                 "Expected floating point type for target with class probabilities, got "
@@ -293,6 +297,8 @@ def cross_entropy(
                 f"{input.shape[1 if input.ndim > 1 else 0]} classes or no classes but got weight "
                 f"tensor of shape: {list(weight.shape)}"
             )
+    logarithms = log_softmax(input, 1 if input.ndim > 1 else 0)
+    if probabilities:
         return _probability_cross_entropy(logarithms, target, weight, reduction, label_smoothing)
     if label_smoothing > 0:
         _check_target(logarithms, target, weight)
@@ -305,11 +311,15 @@ def cross_entropy(
 # Binary targets
 
 
+def _check_probabilities(name, values):
+    if ((values < 0) | (values > 1)).any():
+        raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+
+
 @primitive("binary_cross_entropy")
 def _binary_cross_entropy(input, target):
-    for name, tensor in (("input", input), ("target", target)):
-        if ((tensor < 0) | (tensor > 1)).any():
-            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+    _check_probabilities("input", input)
+    _check_probabilities("target", target)
     positive = np.maximum(np.log(input), LOWEST_LOGARITHM)
     negative = np.maximum(np.log1p(-input), LOWEST_LOGARITHM)
     return -(target * positive + (1 - target) * negative)
@@ -333,7 +343,7 @@ def binary_cross_entropy(
     """`-(t · log(x) + (1 - t) · log(1 - x))` of probabilities x; logarithms are at least -100."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
-    if target.shape != input.shape:
+    if target.size() != input.size():
         raise ValueError(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is deprecated. Please ensure they have the same size."
@@ -341,6 +351,10 @@ def binary_cross_entropy(
     if target.dtype != input.dtype:
         raise RuntimeError(f"Found dtype {target.dtype.letter} but expected {input.dtype.letter}")
     floating_only("binary_cross_entropy", input)
+    if weight is not None:
+        ops.broadcast_shapes(target.shape, weight.shape)
+    check_known(input, lambda values: _check_probabilities("input", values))
+    check_known(target, lambda values: _check_probabilities("target", values))
     loss = _binary_cross_entropy(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
 
@@ -360,9 +374,15 @@ def binary_cross_entropy_with_logits(
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     _check_reduction(reduction)
-    if target.shape != input.shape:
+    if target.size() != input.size():
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
+    kind = result_type(input, target)
+    if not can_cast(kind, target.dtype):
+        raise RuntimeError(
+            f"result type {kind.letter} can't be cast to the desired output type "
+            f"{target.dtype.letter}"
         )
     logarithm = logsigmoid(input)
     if pos_weight is not None:
@@ -387,7 +407,7 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
         raise RuntimeError(
             f"result type Float can't be cast to the desired output type {kind.letter}"
         )
-    return reduced((-target * input).exp().log1p(), reduction)
+    return reduced((input * -target).exp().log1p(), reduction)
 
 
 @operator(method=False, out=False, namespace="nn.functional")
@@ -517,6 +537,8 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 
     `full` adds the constant `log(2π) / 2`.
     """
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
     if not isinstance(var, Tensor):
         if var < 0:
             raise ValueError("var has negative entry/entries")

@@ -195,6 +195,12 @@ def ctc_loss(
         f"Expected tensor to have size at least {{}} at dimension 1, but got size {most} for "
         f"argument #2 'targets' {tail}",
     )  # fmt: skip
+    total = int(wanted._values().sum())
+    if targets.ndim == 1 and total != most:
+        raise RuntimeError(
+            f"Expected tensor to have size {total} at dimension 0, but got size {most} for "
+            f"argument #2 'targets' {tail}"
+        )
     node = _ctc_loss_zero_infinity if zero_infinity else _ctc_loss
     loss = node(
         log_probs, targets.to(dtypes.int64), inputs, wanted, blank=int(blank), shape=(batch,)

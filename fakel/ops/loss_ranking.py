@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from fakel import ops
@@ -203,6 +201,8 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
+    if target.dtype is not dtypes.int64:
+        raise RuntimeError(f"expected scalar type Long but found {target.dtype.letter}")
     refuse("multilabel_margin_loss_forward_out_frame", input.dtype, *NOT_FLOATING, HALF)
     rows = input.reshape(-1, input.shape[-1]) if input.ndim else input.reshape(1, 1)
     listed = target.reshape(rows.shape)
@@ -226,11 +226,5 @@ def multilabel_soft_margin_loss(
 ):
     """The mean over the classes of binary cross entropy with logits."""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        warnings.warn(
-            f"Using a target size ({target.shape}) that differs from the input size "
-            f"({input.shape}).",
-            stacklevel=2,
-        )
     loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     return reduced((loss if weight is None else loss * weight).mean(-1), reduction)

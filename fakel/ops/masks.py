@@ -28,8 +28,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with a number written where a mask, which broadcasts, is true."""
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(
-            "masked_fill_ only supports boolean masks, but got mask with dtype "
-            f"{_lower(mask.dtype)}"
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.c_name}"
         )
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(
@@ -37,14 +36,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
             f"{value.ndim} dimension(s)."
         )
     check_fits(value, input.dtype)
-    shape = broadcast_shapes(input._shape, mask._shape)
+    shape = broadcast_shapes(mask._shape, input._shape)
     return _masked_fill(input, mask, as_tensor(value, input), shape=shape)
-
-
-def _lower(kind: Any) -> str:
-    return {"int64": "long int", "uint8": "unsigned char", "float32": "float"}.get(
-        kind.name, kind.name
-    )
 
 
 @operator(backward_name="MaskedSelectBackward0")
@@ -52,7 +45,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where a mask, which broadcasts, is true, as a vector."""
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    shape = broadcast_shapes(input._shape, mask._shape)
+    shape = broadcast_shapes(mask._shape, input._shape)
     return input.expand(shape)[mask.expand(shape)] if shape else input.reshape(1)[mask.reshape(1)]
 
 
@@ -62,14 +55,14 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(
             "masked_scatter_ only supports boolean masks, but got mask with dtype "
-            + mask.dtype.name
+            + mask.dtype.letter
         )
     if source.dtype is not input.dtype:
         raise RuntimeError(
-            "masked_scatter_: expected self and source to have same dtypes but got "
+            "masked_scatter: expected self and source to have same dtypes but got"
             f"{input.dtype.letter} and {source.dtype.letter}"
         )
-    shape = broadcast_shapes(input._shape, mask._shape)
+    shape = broadcast_shapes(mask._shape, input._shape)
     places = mask.expand(shape)._values()
     count = int(places.sum())
     if count > source.numel():

@@ -244,11 +244,15 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return product.squeeze(-1) if b == 1 else product
 
 
-def _reversed(self: Tensor, other: Any) -> Tensor:
-    return matmul(other, self)
+def _product(self: Tensor, other: Any) -> Any:
+    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
-Tensor.__matmul__ = lambda self, other: matmul(self, other)  # type: ignore[attr-defined]
+def _reversed(self: Tensor, other: Any) -> Any:
+    return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
+Tensor.__matmul__ = _product  # type: ignore[attr-defined]
 Tensor.__rmatmul__ = _reversed  # type: ignore[attr-defined]
 
 

@@ -6,6 +6,7 @@ The first five are single nodes with gradient nodes of their own.
 from __future__ import annotations
 
 import math
+from operator import index
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from fakel.ops.inplace import check_writable, store
 from fakel.ops.padding import pad
 from fakel.ops.pooling import avg_pool2d
 from fakel.ops.pullback import pullback
-from fakel.tensor import Tensor, finfo
+from fakel.tensor import Tensor, dtypes, finfo
 
 
 def _rows(array, elements):
@@ -160,6 +161,28 @@ gradient(
 )
 
 
+def check_kinds(kernel, input, *parameters):
+    """Refuses an input that is no floating-point one, and parameters of another dtype than its
+    own; float32 ones go with 16-bit inputs.
+    """
+    halves = dtypes.float16, dtypes.bfloat16
+    for parameter in parameters:
+        if parameter is None or parameter.dtype is input.dtype:
+            continue
+        if parameter.dtype is dtypes.float32 and input.dtype.is_floating_point | (
+            kernel == "LayerNormKernelImpl"
+        ):
+            if input.dtype in halves:
+                continue
+            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
+        if input.dtype.is_floating_point:
+            raise RuntimeError(
+                "mixed dtype (CPU): expect parameter to have scalar type of "
+                f"{'Float' if input.dtype in halves else input.dtype.letter}"
+            )
+    floating_only(kernel, input)
+
+
 def _check_channels(name, tensor, channels):
     if tensor is not None and tensor.numel() != channels:
         raise RuntimeError(f"{name} should contain {channels} elements not {tensor.numel()}")
@@ -204,6 +227,7 @@ def _record_batch_norm(input, running_mean, running_var, weight, bias, training,
     _check_channels("running_var", running_var, channels)
     _check_channels("weight", weight, channels)
     _check_channels("bias", bias, channels)
+    check_kinds("batch_norm", input, weight, bias, running_mean, running_var)
     eps = float(eps)
     if not training:
         result = _batch_norm_inference(input, weight, bias, running_mean, running_var, eps=eps)
@@ -340,9 +364,7 @@ gradient(
 
 def _check_normalized_shape(input, normalized_shape, star, **vectors):
     """The normalised shape as a tuple."""
-    if isinstance(normalized_shape, int):
-        normalized_shape = (normalized_shape,)
-    shape = tuple(int(size) for size in normalized_shape)
+    shape = tuple(index(size) for size in normalized_shape)
     if not shape:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
@@ -376,6 +398,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
         cudnn_enable: has no effect on a CPU.
     """
     shape = _check_normalized_shape(input, normalized_shape, ", ", weight=weight, bias=bias)
+    check_kinds("LayerNormKernelImpl", input, weight, bias)
     return _record_layer_norm(input, shape, weight, bias, eps)[0]
 
 
@@ -479,6 +502,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
                 f"but got {name} of shape {list(vector.shape)} and input of shape "
                 f"{list(input.shape)}"
             )
+    check_kinds("GroupNormKernelImpl", input, weight, bias)
     return _record_group_norm(input, weight, bias, num_groups, eps)[0]
 
 

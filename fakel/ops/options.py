@@ -8,13 +8,6 @@ from fakel.ops.inplace import check_writable
 from fakel.tensor import Size, Tensor, dtype, dtypes
 from fakel.tensor.device import check_device
 
-_PYTHON_TYPES = {
-    float: dtypes.float64,
-    int: dtypes.int64,
-    bool: dtypes.bool_,
-    complex: dtypes.complex128,
-}
-
 
 class Options:
     """Checked ``dtype=``, ``out=``, ``layout=``, ``device=``, ``requires_grad=``, ``pin_memory=``.
@@ -41,7 +34,7 @@ class Options:
         requires_grad: bool,
         pin_memory: bool = False,
     ) -> None:
-        kind = _PYTHON_TYPES.get(kind, kind)
+        kind = dtypes.from_python(kind)
         if kind is not None and not isinstance(kind, dtype):
             raise TypeError(
                 f"{name}(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}"
@@ -98,7 +91,15 @@ def shape_argument(name: str, sizes: Any, unpacked: bool, position: int = 1) -> 
                 f"{name}(): argument 'size' failed to unpack the object at pos {index + 1} with "
                 f'error "type must be tuple of ints,but got {type(size).__name__}"'
             )
-    shape = Size(size.__index__() for size in sizes)
+    return check_sizes(Size(size.__index__() for size in sizes))
+
+
+def check_sizes(shape: Any) -> Any:
+    """The shape, of which no size may be negative.
+
+    Raises:
+        RuntimeError: when one is.
+    """
     for size in shape:
         if size < 0:
             raise RuntimeError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import index
+
 import numpy as np
 
 from fakel.autograd.tape import retitled
@@ -103,7 +105,7 @@ gradient(
 
 def _pairs(pad, ndim):
     """(left, right) of every dimension, from a list that begins with the last dimension."""
-    pad = [int(number) for number in pad]
+    pad = [index(number) for number in pad]
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * ndim:
@@ -133,7 +135,10 @@ def pad(input, pad, mode="constant", value=None):
         value: what "constant" fills in, 0 by default.
     """
     if mode == "constant":
-        return constant_pad_nd(input, pad, 0 if value is None else value)
+        if value is not None and not isinstance(value, (int, float)):
+            found = type(value).__name__
+            raise TypeError(f"pad(): argument 'value' (position 4) must be float, not {found}")
+        return _record_constant(input, _pairs(pad, input.ndim), 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
@@ -151,7 +156,7 @@ def pad(input, pad, mode="constant", value=None):
             "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
             "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
-    for dim in range(input.ndim - count, input.ndim):
+    for dim in reversed(range(input.ndim - count, input.ndim)):
         most = max(pairs[dim])
         if mode == "reflect" and most >= input.shape[dim]:
             number = ARGUMENT_NUMBERS[input.ndim - 1 - dim]

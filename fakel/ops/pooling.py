@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
 
 from fakel.ops.checks import BOOL, COMPLEX, HALF, NOT_FLOATING, check_known, floating_only, refuse
-from fakel.ops.declare import gradient, operator, primitive
+from fakel.ops.declare import gradient, operator, primitive, wrap_dim
 from fakel.tensor import dtypes
 
 
@@ -235,8 +236,8 @@ def per_dimension(value, count: int, message: str) -> tuple[int, ...]:
     if hasattr(value, "__len__"):
         if len(value) not in (1, count):
             raise RuntimeError(message)
-        return tuple(int(number) for number in value) * (count if len(value) == 1 else 1)
-    return (int(value),) * count
+        return tuple(index(number) for number in value) * (count if len(value) == 1 else 1)
+    return (index(value),) * count
 
 
 def sizes_text(sizes: Sequence[int]) -> str:
@@ -301,6 +302,12 @@ def _window(name, count, input, kernel_size, stride, padding, dilation, ceil_mod
         _output_length(n, k, s, p, d, ceil_mode)
         for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     )
+    if name == "avg_pool3d" and any(
+        n + 2 * p < k for n, p, k in zip(size, padding, kernel, strict=True)
+    ):
+        shown = " ".join(f"{axis}: {n}" for axis, n in zip("THW", size, strict=True))
+        wanted = " ".join(f"k{axis}: {k}" for axis, k in zip("THW", kernel, strict=True))
+        raise RuntimeError(f"input image ({shown}) smaller than kernel size ({wanted})")
     if min(output) < 1:
         if one:
             raise RuntimeError(f"{name}() Invalid computed output size: {output[0]}")
@@ -337,6 +344,8 @@ def _batched(input, count, name):
                 f"argument #1 'self' (while checking arguments for {name})"
             )
     elif input.ndim not in (count + 1, count + 2):
+        if name == "avg_pool2d":
+            wrap_dim(-3, input.ndim)  # PyTorch looks at the channels first
         raise RuntimeError(
             f"non-empty {count + 1}D or {count + 2}D (batch mode) tensor expected for input"
         )

@@ -349,10 +349,30 @@ lstm = _declare_layers("lstm")
 gru = _declare_layers("gru")
 
 
+def _check_cell(input, state, w_ih, w_hh):
+    """Refuses an input (batch, features) and states (batch, hidden) that do not fit the weights."""
+    if input.shape[1] != w_ih.shape[1]:
+        raise RuntimeError(
+            f"input has inconsistent input_size: got {input.shape[1]} expected {w_ih.shape[1]}"
+        )
+    for number, hidden in enumerate(state):
+        if hidden.shape[0] != input.shape[0]:
+            raise RuntimeError(
+                f"Input batch size {input.shape[0]} doesn't match hidden{number} batch size "
+                f"{hidden.shape[0]}"
+            )
+        if hidden.shape[1] != w_hh.shape[1]:
+            raise RuntimeError(
+                f"hidden{number} has inconsistent hidden_size: got {hidden.shape[1]}, expected "
+                f"{w_hh.shape[1]}"
+            )
+
+
 def _cell(mode, input, state, w_ih, w_hh, b_ih, b_hh):
     batched = input.ndim == 2
     if not batched:
         input, state = input.unsqueeze(0), [tensor.unsqueeze(0) for tensor in state]
+    _check_cell(input, state, w_ih, w_hh)
     _, last = _run_layer(mode, input, list(state), (w_ih, w_hh, b_ih, b_hh, None), None, False, 1)
     return last if batched else tuple(tensor.squeeze(0) for tensor in last)
 

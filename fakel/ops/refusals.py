@@ -7,6 +7,7 @@ invalid_arguments.cpp, version 2.13).
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -36,25 +37,57 @@ def type_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__name__}"
 
 
-def refused(namespace: str, name: str) -> Callable[..., Exception | None]:
+# what PyTorch's Python functions hand on, and to which function in C++, where errors come from
+_HANDED_ON = {
+    "cross_entropy": ("cross_entropy_loss", "input target weight"),
+    "elu": ("elu", "input alpha"),
+    "embedding": ("embedding", "weight input"),
+    "hardswish": ("hardswish", "input"),
+    "kl_div": ("kl_div", "input target"),
+    "leaky_relu": ("leaky_relu", "input negative_slope"),
+    "max_pool1d_with_indices": ("max_pool1d", "input kernel_size stride padding dilation"),
+    "max_pool2d_with_indices": ("max_pool2d", "input kernel_size stride padding dilation"),
+    "max_pool3d_with_indices": ("max_pool3d", "input kernel_size stride padding dilation"),
+    "mish": ("mish", "input"),
+    "nll_loss": ("nll_loss_nd", "input target weight"),
+    "pad": ("pad", "input pad"),
+    "relu6": ("relu6", "input"),
+    "silu": ("silu", "input"),
+    "unfold": ("im2col", "input kernel_size dilation padding stride"),
+}
+
+
+def by_signature(
+    namespace: str, name: str, function: Callable[..., Any]
+) -> Callable[..., Exception | None]:
     """What a function raises where a call of it failed: PyTorch's words if the arguments fit none
     of its signatures, else None, for the error that there was.
 
     Args:
         namespace: "torch", "Tensor", "linalg".
         name: the function's.
+        function: the function.
     """
     skipped = namespace == "Tensor"
+    inside = _HANDED_ON.get(name) if namespace == "nn.functional" else None
 
     def better(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return refusal(f"{namespace}.{name}", args[skipped:], kwargs)
+        if inside is None:
+            return refusal(f"{namespace}.{name}", args[skipped:], kwargs)
+        try:
+            bound = inspect.signature(function).bind(*args, **kwargs)
+        except TypeError:
+            return None
+        bound.apply_defaults()
+        handed = [bound.arguments[each] for each in inside[1].split()]
+        return refusal(f"inside.{inside[0]}", tuple(handed), {})
 
     return better
 
 
 def explained(function: Callable[..., Any], namespace: str, name: str) -> Callable[..., Any]:
-    """The function with PyTorch's words for a wrong call (see ``refused``)."""
-    better = refused(namespace, name)
+    """The function with PyTorch's words for a wrong call (see ``by_signature``)."""
+    better = by_signature(namespace, name, function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

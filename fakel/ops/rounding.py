@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import index
+
 import numpy as np
 
 from fakel import ops
@@ -50,6 +52,7 @@ def round(input, *, decimals=None):
         decimals: digits after the point to keep, of floating-point numbers; negative ones count
             before the point.
     """
+    decimals = None if decimals is None else index(decimals)
     if decimals:
         floating_only("round_cpu", input)
         return _round_to_decimals(input, decimals=int(decimals))

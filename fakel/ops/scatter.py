@@ -1,4 +1,4 @@
-"""Picking and placing along one dimension: ``gather``, ``scatter``, ``index_select``, masks."""
+"""Elements picked and placed along a dimension by an index each: ``gather``, ``scatter``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd.tape import Backward, attach, retitled
-from fakel.ops.checks import BOOL, COMPLEX, check_fits, check_known, refuse
-from fakel.ops.conversion import cast
+from fakel.ops.checks import COMPLEX, check_known, refuse
 from fakel.ops.declare import (
-    as_tensor,
-    broadcast_shapes,
     gradient,
     operator,
     primitive,
@@ -22,7 +19,7 @@ from fakel.ops.declare import (
 from fakel.tensor import Tensor, dtypes
 
 
-def _out_of_bounds(
+def out_of_bounds(
     index: np.ndarray,
     size: int,
     dim: int,
@@ -30,6 +27,7 @@ def _out_of_bounds(
     name: str = "",
     least: int = 0,
 ) -> None:
+    """Raises for an index below `least` or not below `size`; the message names the dimension."""
     if index.size:
         lowest, highest = int(index.min()), int(index.max())
         if lowest < least or highest >= size:
@@ -39,16 +37,8 @@ def _out_of_bounds(
             )
 
 
-def _out_of_elements(index: np.ndarray, count: int) -> None:
-    wrong = index[(index < -count) | (index >= count)]
-    if wrong.size:
-        raise IndexError(
-            f"out of range: tried to access index {wrong[0]} on a tensor of {count} elements."
-        )
-
-
 def _check_now(index: Tensor, size: int, dim: int) -> None:
-    check_known(index, lambda array: _out_of_bounds(array, size, dim))
+    check_known(index, lambda array: out_of_bounds(array, size, dim))
 
 
 def _at(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
@@ -85,7 +75,7 @@ def _gather(input, index, *, dim):
         return np.empty(index.shape, input.dtype)
     whole, index = np.atleast_1d(input), index.astype(np.int64)
     positions = np.atleast_1d(index)
-    _out_of_bounds(positions, whole.shape[dim], dim)
+    out_of_bounds(positions, whole.shape[dim], dim)
     return whole[_at(positions, dim)].reshape(index.shape)
 
 
@@ -137,7 +127,7 @@ def _scattered(
     result = np.atleast_1d(input).copy()
     if index.size:
         positions = np.atleast_1d(index)
-        _out_of_bounds(positions, result.shape[dim], dim)
+        out_of_bounds(positions, result.shape[dim], dim)
         values = np.atleast_1d(src)
         if src.ndim:
             values = values[tuple(slice(size) for size in positions.shape)]
@@ -185,7 +175,7 @@ def _checked_source(
     dim = _prepared(name, input, dim, index)
     if isinstance(src, Tensor):
         if src.dtype is not input.dtype:
-            raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
+            raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
         if index.numel():
             for each, size in enumerate(index._shape):
                 if src.ndim and (
@@ -226,7 +216,7 @@ def scatter(
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
         full = tensor.expand(index._shape) if not tensor.ndim else tensor
-        return _scatter_reduce_of(
+        return scatter_reduce_of(
             input, dim, index, full, "sum" if reduce == "add" else "prod", True
         )
     result = _scatter(input, index, tensor, dim=dim)
@@ -305,9 +295,10 @@ def _grown(taken: Tensor, src: Tensor) -> Tensor:
 gradient(_scatter_reduce, joint=_reduce_gradient)
 
 
-def _scatter_reduce_of(
+def scatter_reduce_of(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool
 ) -> Tensor:
+    """``scatter_reduce`` of arguments that were checked."""
     if not include_self and index.numel():
         limit = {"amax": -np.inf, "amin": np.inf}.get(reduce, _START.get(reduce, 0))
         if not input.is_floating_point() and reduce in ("amax", "amin"):
@@ -353,222 +344,4 @@ def scatter_reduce(
     dim, src = _checked_source("scatter_reduce", input, dim, index, src)
     if reduce in ("amax", "amin"):
         refuse(f"scatter_gather_tensor_cpu_reduce_{reduce}", input.dtype, COMPLEX)
-    return _scatter_reduce_of(input, dim, index, src, reduce, include_self)
-
-
-# -------------------------------------------------------------------- index_*
-
-
-@primitive("index_select")
-def _index_select(input, index, *, dim):
-    whole = np.atleast_1d(input)
-    _check_select(index, whole.shape[dim])
-    return np.take(whole, np.atleast_1d(index), axis=dim).reshape(
-        input.shape[:dim] + (index.size,) + input.shape[dim + 1 :] if input.ndim else ()
-    )
-
-
-def _check_select(index: np.ndarray, size: int) -> None:
-    if index.size and (index.min() < 0 or index.max() >= size):
-        raise IndexError("index out of range in self")
-
-
-def _index_vector(name: str, index: Tensor) -> None:
-    if index.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector")
-    if index.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
-
-
-@operator()
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices at the given positions of a dimension.
-
-    Raises:
-        IndexError: for a position out of range.
-    """
-    _index_vector("index_select", index)
-    dim = wrap_dim(dim, input.ndim)
-    known = index._storage.node.value
-    if known is not None:
-        _check_select(known, input._shape[dim] if input.ndim else 1)
-    shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
-    return _index_select(input, index, dim=dim, shape=shape)
-
-
-gradient(
-    _index_select,
-    input=lambda grad, input, index, dim: Tensor._zeros(input._shape, grad.dtype).index_add(
-        dim, index, grad
-    ),
-)
-
-
-@primitive("index_add")
-def _index_add(input, index, source, *, dim):
-    result = np.atleast_1d(input).copy()
-    if input.ndim > 1:
-        _out_of_bounds(index, result.shape[dim], dim)
-    _check_select(index, result.shape[dim])
-    place = (slice(None),) * dim + (np.atleast_1d(index),)
-    values = np.atleast_1d(source)
-    if result.dtype == np.bool_:
-        np.logical_or.at(result, place, values)
-    else:
-        np.add.at(result, place, values)
-    return result.reshape(input.shape)
-
-
-gradient(
-    _index_add,
-    input=lambda grad: grad,
-    source=lambda grad, index, source, dim: grad.index_select(dim, index).reshape(source._shape),
-)
-
-
-@primitive("index_copy")
-def _index_copy(input, index, source, *, dim):
-    result = np.atleast_1d(input).copy()
-    _out_of_bounds(index, result.shape[dim], dim, IndexError, "index_copy_(): ")
-    result[(slice(None),) * dim + (np.atleast_1d(index),)] = np.atleast_1d(source)
-    return result.reshape(input.shape)
-
-
-gradient(
-    _index_copy,
-    input=lambda grad, index, dim: grad.index_fill(dim, index, 0),
-    source=lambda grad, index, source, dim: grad.index_select(dim, index).reshape(source._shape),
-)
-
-
-def _check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
-    _index_vector(name, index)
-    dim = wrap_dim(dim, input.ndim)
-    if source.dtype is not input.dtype:
-        raise RuntimeError(
-            f"{name}(): self ({input.dtype.letter}) and source ({source.dtype.letter}) must have "
-            "the same "
-            "scalar type"
-        )
-    if source.ndim and index.numel() != source._shape[dim]:
-        raise IndexError(
-            f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim) "
-            f"({source._shape[dim]}), for dim: {dim}"
-        )
-    return dim
-
-
-@operator(inplace=True)
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """A copy with ``alpha`` times the slices of ``source`` added at positions of a dimension."""
-    dim = _check_slices("index_add", input, dim, index, source)
-    return _index_add(input, index, source if alpha == 1 else source * alpha, dim=dim)
-
-
-@operator(inplace=True)
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """A copy with the slices of ``source`` written at positions of a dimension."""
-    dim = _check_slices("index_copy", input, dim, index, source)
-    return _index_copy(input, index, source, dim=dim)
-
-
-@operator(inplace=True, backward_name="IndexFillBackward0")
-def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """A copy with a number written at positions of a dimension."""
-    _index_vector("index_fill", index)
-    dim = wrap_dim(dim, input.ndim)
-    if isinstance(value, Tensor) and value.ndim:
-        raise RuntimeError(
-            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-            f"{value.ndim} dimension(s)."
-        )
-    size = input._shape[dim] if input.ndim else 1
-    check_known(index, lambda array: _out_of_bounds(array, size, dim, IndexError, least=-size))
-    check_fits(value, input.dtype)
-    index = _positive(index, input, dim)
-    if isinstance(value, Tensor) and value.requires_grad:
-        # what is written twice counts once in the number's gradient
-        filled = Tensor._zeros(input._shape, dtypes.bool_).index_fill(dim, index, True)
-        return ops.where(filled, as_tensor(value, input), input)
-    shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
-    return _index_copy(input, index, as_tensor(value, input).expand(shape), dim=dim)
-
-
-def _positive(index: Tensor, input: Tensor, dim: int) -> Tensor:
-    size = input._shape[dim] if input.ndim else 1
-    return (index < 0).to(index.dtype) * size + index
-
-
-@operator(inplace=True)
-def index_reduce(
-    input: Tensor,
-    dim: int,
-    index: Tensor,
-    source: Tensor,
-    reduce: str,
-    *,
-    include_self: bool = True,
-) -> Tensor:
-    """A copy in which slices of ``source`` are combined into positions of a dimension.
-
-    Args:
-        reduce: "prod", "mean", "amax" or "amin".
-        include_self: whether what was there takes part.
-    """
-    if reduce not in ("prod", "mean", "amax", "amin"):
-        raise RuntimeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}")
-    refuse("index_func_", input.dtype, BOOL, COMPLEX)
-    dim = _check_slices("index_reduce", input, dim, index, source)
-    shape = [1] * input.ndim
-    if input.ndim:
-        shape[dim] = index.numel()
-    spread = cast(index, dtypes.int64).view(shape).expand(source._shape)
-    return _scatter_reduce_of(input, dim, spread, source, reduce, include_self)
-
-
-# -------------------------------------------------------------------- flat positions
-
-
-@operator(backward_name="TakeBackward0")
-def take(input: Tensor, index: Tensor) -> Tensor:
-    """The elements at positions of the flattened tensor."""
-    if index.dtype is not dtypes.int64:
-        raise RuntimeError(
-            f"take(): Expected a long tensor for index, but got {index.dtype.letter}"
-        )
-    count = input.numel()
-    check_known(index, lambda array: _out_of_elements(array, count))
-    return input.reshape(-1)[index.reshape(-1)].reshape(index._shape)
-
-
-@operator(inplace=True, out=False, backward_name="PutBackward0")
-def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """A copy with ``source`` written (or added) at positions of the flattened tensor."""
-    if index.dtype is not dtypes.int64:
-        raise RuntimeError(
-            f"put_(): Expected a long tensor for index, but got {index.dtype.letter}"
-        )
-    flat = input.reshape(-1).clone()
-    return flat.index_put_((index.reshape(-1),), source.reshape(-1), accumulate).reshape(
-        input._shape
-    )
-
-
-@operator()
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """``gather`` whose operands broadcast in the other dimensions; flattened without ``dim``."""
-    if dim is None:
-        return input.reshape(-1).gather(0, indices.reshape(-1))
-    if input.ndim != indices.ndim:
-        raise RuntimeError(
-            "torch.take_along_dim(): input and indices should have the same number of dimensions, "
-            "but got "
-            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
-        )
-    dim = wrap_dim(dim, input.ndim)
-    one, two = list(input._shape), list(indices._shape)
-    one[dim] = two[dim] = 1
-    common = list(broadcast_shapes(one, two))
-    sized = lambda size: (*common[:dim], size, *common[dim + 1 :])  # noqa: E731
-    index = _positive(indices, input, dim).expand(sized(indices._shape[dim]))
-    return input.expand(sized(input._shape[dim])).gather(dim, index)
+    return scatter_reduce_of(input, dim, index, src, reduce, include_self)

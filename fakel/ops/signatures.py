@@ -17,6 +17,7 @@ import numpy as np
 
 from fakel.tensor import Generator, Tensor, dtype
 from fakel.tensor.device import device
+from fakel.tensor.dtypes import from_python
 from fakel.tensor.formats import Layout, MemoryFormat
 
 # NumPy's names for what torch calls otherwise
@@ -159,7 +160,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "PyObject*": ("object", lambda value: True),
     "ScalarType": (
         "torch.dtype",
-        lambda value: isinstance(value, dtype) or value in (float, int, bool, complex),
+        lambda value: isinstance(from_python(value), dtype),
     ),
     "Layout": ("torch.layout", lambda value: isinstance(value, Layout)),
     "MemoryFormat": ("torch.memory_format", lambda value: isinstance(value, MemoryFormat)),

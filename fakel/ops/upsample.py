@@ -284,6 +284,12 @@ def interpolate(
             f"(got {input.ndim}D) for the modes: {ALL_MODES} (got {mode})"
         )
     needed = NEEDED_NDIM.get(mode, input.ndim)
+    if needed != input.ndim and (mode == "bicubic" and input.ndim == 5):
+        raise NotImplementedError(
+            "Input Error: Only 3D, 4D and 5D input Tensors supported (got 5D) for the modes: "
+            "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact "
+            "(got bicubic)"
+        )
     if needed != input.ndim:
         raise NotImplementedError(f"Got {input.ndim}D input, but {mode} mode needs {needed}D input")
     if mode == "area":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from fakel.autograd.tape import retitled
 from fakel.ops.declare import method, operator, wrap_dim
 from fakel.ops.embed import unstride
+from fakel.ops.inplace import check_history
 from fakel.ops.reinterpret import view_dtype
 from fakel.ops.viewing import make_view
 from fakel.tensor import Size, Tensor
@@ -179,7 +181,9 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
         raise RuntimeError("unflatten: sizes must be non-empty")
     try:
         inner = infer_size(new, input._shape[dim])
-    except RuntimeError:
+    except RuntimeError as error:
+        if new.count(-1) > 1:
+            raise RuntimeError(f"unflatten got an unexpected error:\n{error}") from None
         raise RuntimeError(
             f"unflatten: Provided sizes {list(new)} don't multiply up to the size of dim {dim} "
             f"({input._shape[dim]}) in the input tensor"
@@ -268,6 +272,8 @@ def _t(matrix: Tensor) -> Tensor:
 
 
 def _property_t(self: Tensor) -> Tensor:
+    if self.ndim != 2:
+        _warn_of_transposing("T", self.ndim)
     return (
         _transpose(self, 0, 1, "PermuteBackward0")
         if self.ndim == 2
@@ -276,6 +282,9 @@ def _property_t(self: Tensor) -> Tensor:
 
 
 def _property_mt(self: Tensor) -> Tensor:
+    if not self.ndim:
+        _warn_of_transposing("mT", 0)
+        return self
     if self.ndim < 2:
         raise RuntimeError(
             f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D "
@@ -286,10 +295,35 @@ def _property_mt(self: Tensor) -> Tensor:
 
 def _property_h(self: Tensor) -> Tensor:
     if self.ndim not in (0, 2):
+        more = " For batches of matrices, consider using tensor.mH" if self.ndim > 2 else ""
         raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor."
+            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.{more}"
         )
+    if not self.ndim:
+        _warn_of_transposing("H", 0)
     return self.transpose(0, 1).conj() if self.ndim else self.conj()
+
+
+def _property_mh(self: Tensor) -> Tensor:
+    if self.ndim == 1:
+        raise RuntimeError(
+            "tensor.mH is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
+    return adjoint(self)
+
+
+def _warn_of_transposing(name: str, ndim: int) -> None:
+    text = (
+        f"Tensor.{name} is deprecated on 0-D tensors. This function is the identity in these cases."
+    )
+    if ndim:
+        text = (
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+            "reverse the dimensions of a tensor."
+        )
+    warnings.warn(text, stacklevel=3)
 
 
 @operator(out=False)
@@ -305,7 +339,7 @@ def adjoint(input: Tensor) -> Tensor:
 Tensor.T = property(_property_t)  # type: ignore[attr-defined]
 Tensor.mT = property(_property_mt)  # type: ignore[attr-defined]
 Tensor.H = property(_property_h)  # type: ignore[attr-defined]
-Tensor.mH = property(lambda self: adjoint(self))  # type: ignore[attr-defined]
+Tensor.mH = property(_property_mh)  # type: ignore[attr-defined]
 
 
 def _moved(input: Tensor, source: Any, destination: Any) -> Tensor:
@@ -440,9 +474,9 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @operator(out=False)
-def broadcast_to(input: Tensor, size: Any) -> Tensor:
+def broadcast_to(input: Tensor, *size: Any) -> Tensor:
     """``input.expand(size)``."""
-    return input.expand(size)
+    return input.expand(*size)
 
 
 @operator(out=False)
@@ -523,6 +557,7 @@ def detach_(self: Tensor) -> Tensor:
 
 def _in_place_view(name: str) -> None:
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_history(self)
         view = getattr(self, name)(*args, **kwargs)
         history = view._backward_node()
         if history is not None:

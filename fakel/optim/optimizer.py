@@ -226,6 +226,8 @@ class Optimizer:
 
         Returns what the closure returned, or None.
         """
+        if type(self) is Optimizer:
+            raise NotImplementedError
         loss = None
         if closure is not None:
             with enable_grad():

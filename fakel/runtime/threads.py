@@ -80,7 +80,7 @@ def set_num_threads(num_threads: int) -> None:
     """
     global _threads
     if isinstance(num_threads, bool) or not isinstance(num_threads, int):
-        raise TypeError(f"set_num_threads expects an int, but got {type(num_threads).__name__}")
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(num_threads).__name__}")
     if num_threads < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
     _threads = num_threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _KINDS = (
@@ -34,15 +35,8 @@ class device:
             raise TypeError(
                 f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}"
             )
-        elif ":" in type:
-            name, number = type.split(":", 1)
-            if not number.isdigit():
-                raise RuntimeError(f"Invalid device string: '{type}'")
-            type, index = name, int(number)
-        if type not in _KINDS.split(", "):
-            raise RuntimeError(
-                f"Expected one of {_KINDS} device type at start of device string: {type}"
-            )
+        else:
+            type, index = _parsed(type, index)
         self.type = type
         self.index = index
 
@@ -68,6 +62,32 @@ class device:
 
     def __exit__(self, *exception: object) -> None:
         return None
+
+
+def _parsed(text: str, index: Any) -> tuple[str, int | None]:
+    """Type and index of a device string, in which the index may stand too."""
+    if not text:
+        raise RuntimeError("Device string must not be empty")
+    match = re.fullmatch(r"([a-zA-Z_]+)(?::(0|[1-9]\d*))?", text)
+    if match is None:
+        raise RuntimeError(f"Invalid device string: '{text}'")
+    kind, number = match.groups()
+    if kind not in _KINDS.split(", "):
+        raise RuntimeError(
+            f"Expected one of {_KINDS} device type at start of device string: {text}"
+        )
+    if index is None:
+        return kind, None if number is None else int(number)
+    if number is not None:
+        raise RuntimeError(
+            f"type (string) must not include an index because index was passed explicitly: {text}"
+        )
+    if not isinstance(index, int):
+        found = index.__class__.__name__
+        raise TypeError(f"device(): argument 'index' (position 2) must be int, not {found}")
+    if index < 0:
+        raise RuntimeError("Device index must not be negative")
+    return kind, index
 
 
 CPU = device("cpu")

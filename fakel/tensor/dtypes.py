@@ -112,6 +112,7 @@ ALL = (
     complex128,
     bool_,
 )
+_FROM_PYTHON = {float: float64, int: int64, bool: bool_, complex: complex128}
 _BY_NAME = {each.name: each for each in ALL}
 _FROM_NUMPY = {each.storage: each for each in ALL if each is not bfloat16}
 
@@ -132,6 +133,11 @@ ALIASES = {
 def by_name(name: str) -> dtype:
     """The dtype called ``name`` ("float32")."""
     return _BY_NAME[name]
+
+
+def from_python(kind: Any) -> Any:
+    """The dtype that Python's own type stands for; anything else as it is."""
+    return _FROM_PYTHON.get(kind, kind) if isinstance(kind, type) else kind
 
 
 def from_numpy(numpy_dtype: Any) -> dtype:
@@ -172,7 +178,6 @@ def set_default_dtype(d: dtype) -> None:
     """
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point:
-        raise TypeError(
-            "invalid dtype object: only floating-point types are supported as the default type"
-        )
+        start = "" if isinstance(d, dtype) else "invalid dtype object: "
+        raise TypeError(f"{start}only floating-point types are supported as the default type")
     _default = d

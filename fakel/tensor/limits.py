@@ -23,8 +23,8 @@ class finfo:
         chosen = (dtypes.get_default_dtype() if type is None else type).to_real()
         if not chosen.is_floating_point:
             raise TypeError(
-                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
-                f"'{chosen!r}'"
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                "'torch.finfo'"
             )
         self.dtype = chosen.name
         if chosen is dtypes.bfloat16:
@@ -54,7 +54,7 @@ class iinfo:
         if type.is_floating_point or type.is_complex or type is dtypes.bool_:
             raise TypeError(
                 "torch.iinfo() requires an integer input type. Use torch.finfo to handle "
-                f"'{type!r}'"
+                "'torch.iinfo'"
             )
         limits = np.iinfo(type.storage)
         self.dtype = type.name

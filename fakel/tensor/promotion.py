@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fakel.tensor import dtypes
-from fakel.tensor.dtypes import dtype
+from fakel.tensor.dtypes import dtype, from_python
 
 _FLOATS = (dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64)
 _SIGNED = (dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)
@@ -30,6 +30,7 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     """
     if type1 is type2:
         return type1
+    type1, type2 = from_python(type1), from_python(type2)
     low, high = sorted((type1, type2), key=category)
     if category(low) < category(high):
         if high.is_complex and low in (dtypes.float64,):

@@ -30,7 +30,7 @@ _NON_LEAF_GRAD = (
     "populated "
     "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf "
     "Tensor by mistake, make sure you access the leaf Tensor instead. See "
-    "github.com/pytorch/pytorch/pull/30531 for more informations."
+    "github.com/pytorch/pytorch/pull/30531 for more information."
 )
 
 
@@ -238,6 +238,10 @@ class Tensor:
         """The shape, or the size of one dimension."""
         if dim is None:
             return self._shape
+        if not hasattr(dim, "__index__"):
+            raise TypeError(
+                "size(): argument 'dim' (position 1) must be int, not " + type(dim).__name__
+            )
         ndim = len(self._shape)
         if not -max(ndim, 1) <= dim < max(ndim, 1):
             raise IndexError(
@@ -253,7 +257,15 @@ class Tensor:
         strides = self._strides
         if strides is None:
             strides = contiguous_strides(self._shape)
-        return strides if dim is None else strides[dim]
+        if dim is None:
+            return strides
+        limit = max(len(strides), 1)
+        if not -limit <= dim < limit:
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but "
+                f"got {dim})"
+            )
+        return strides[dim]
 
     def storage_offset(self) -> int:
         """The position in the storage of the first element."""
@@ -338,6 +350,8 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise RuntimeError("requires_grad must be a bool")
         if self._backward_node() is not None:
             if not value:
                 raise RuntimeError(
@@ -348,7 +362,9 @@ class Tensor:
                 )
             return
         if value and not (self.dtype.is_floating_point or self.dtype.is_complex):
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require gradients"
+            )
         self._requires_grad = bool(value)
         self._stamp = None
 
@@ -447,13 +463,18 @@ class Tensor:
         alias._counts_writes = False
         return alias
 
+    @data.deleter
+    def data(self) -> None:
+        raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
+
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
         if value.dtype is not self.dtype and not value.is_floating_point() and self.requires_grad:
             raise RuntimeError(
-                "data set to a tensor that requires gradients must be floating point"
+                "data set to a tensor that requires gradients must be floating point or complex "
+                "dtype"
             )
         self._take(value)
 
@@ -507,15 +528,30 @@ class Tensor:
         return bool(self.item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._real_item("int64_t"))
 
     def __float__(self) -> float:
         self._warn_of_lost_gradient()
-        return float(self.item())
+        return float(self._real_item("double"))
+
+    def _real_item(self, name: str) -> Any:
+        """The value of a one-element tensor, for a real type of C++."""
+        value = self._only()
+        if isinstance(value, complex):
+            if value.imag:
+                raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+            return value.real
+        return value
 
     def __complex__(self) -> complex:
         self._warn_of_lost_gradient()
-        return complex(self.item())
+        return complex(self._only())
+
+    def _only(self) -> Any:
+        """The value that Python's own types convert."""
+        if self._shape.numel() != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.item()
 
     def _warn_of_lost_gradient(self) -> None:
         if self.requires_grad:

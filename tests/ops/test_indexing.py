@@ -237,6 +237,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes(mistake, torch):
     with pytest.raises(Exception) as expected:

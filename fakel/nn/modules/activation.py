@@ -7,6 +7,7 @@ from fakel.nn import functional as F
 from fakel.nn import init as initialization
 from fakel.nn.modules.attention import MultiheadAttention
 from fakel.nn.modules.module import Module
+from fakel.nn.modules.utils import own_constructor
 from fakel.nn.parameter import Parameter
 
 __all__ = [
@@ -63,6 +64,8 @@ class _InplaceActivation(_Activation):
     Args:
         inplace: overwrite the input.
     """
+
+    __init_subclass__ = classmethod(own_constructor)
 
     def __init__(self, inplace=False):
         super().__init__()
@@ -373,6 +376,8 @@ class _OverDimension(_Activation):
     """
 
     _shown = ("dim",)
+
+    __init_subclass__ = classmethod(own_constructor)
 
     def __init__(self, dim=None):
         super().__init__()

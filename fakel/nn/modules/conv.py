@@ -7,7 +7,7 @@ from fakel.nn import functional as F
 from fakel.nn import init
 from fakel.nn.modules.lazy import LazyModuleMixin
 from fakel.nn.modules.module import Module
-from fakel.nn.modules.utils import _ntuple, _reverse_repeat_tuple
+from fakel.nn.modules.utils import _ntuple, _reverse_repeat_tuple, own_constructor
 from fakel.nn.parameter import Parameter, UninitializedParameter
 
 __all__ = [
@@ -143,6 +143,8 @@ def _check_arguments(in_channels, out_channels, stride, padding, groups, padding
 class _Conv(_ConvNd):
     """A convolution: ``_dimensions`` and ``_convolve`` come from the subclass."""
 
+    __init_subclass__ = classmethod(own_constructor)
+
     def __init__(
         self,
         in_channels,
@@ -241,6 +243,8 @@ class Conv3d(_Conv):
 
 class _ConvTransposeNd(_ConvNd):
     """A transposed convolution: ``_dimensions`` and ``_convolve`` come from the subclass."""
+
+    __init_subclass__ = classmethod(own_constructor)
 
     def __init__(
         self,

@@ -305,10 +305,10 @@ class Module(ModuleState, ModuleHooks, ModulePrinting):
 
     def _call_impl(self, *args, **kwargs):
         if (
-            self._forward_hooks
-            or self._forward_pre_hooks
-            or self._backward_hooks
+            self._backward_hooks
             or self._backward_pre_hooks
+            or self._forward_hooks
+            or self._forward_pre_hooks
             or _global_forward_hooks
             or _global_forward_pre_hooks
             or _global_backward_hooks

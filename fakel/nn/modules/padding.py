@@ -2,7 +2,7 @@
 
 from fakel.nn import functional as F
 from fakel.nn.modules.module import Module
-from fakel.nn.modules.utils import _ntuple
+from fakel.nn.modules.utils import _ntuple, own_constructor
 
 __all__ = [
     "CircularPad1d",
@@ -25,6 +25,8 @@ __all__ = [
 
 class _PadNd(Module):
     """Padding of ``_dimensions`` dimensions in ``_mode``."""
+
+    __init_subclass__ = classmethod(own_constructor)
 
     def __init__(self, padding):
         super().__init__()

@@ -2,7 +2,7 @@
 
 from fakel.nn import functional as F
 from fakel.nn.modules.module import Module
-from fakel.nn.modules.utils import _ntuple
+from fakel.nn.modules.utils import _ntuple, own_constructor
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -105,6 +105,8 @@ class _MaxUnpoolNd(Module):
         padding: padding of the pooling.
     """
 
+    __init_subclass__ = classmethod(own_constructor)
+
     def __init__(self, kernel_size, stride=None, padding=0):
         super().__init__()
         sizes = _ntuple(self._dimensions)
@@ -194,6 +196,8 @@ class _AvgPoolWithDivisor(_AvgPoolNd):
     Args: as of :class:`AvgPool1d`, and
         divisor_override: divide by this instead of the number of elements.
     """
+
+    __init_subclass__ = classmethod(own_constructor)
 
     def __init__(
         self,

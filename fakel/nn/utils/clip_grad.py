@@ -56,8 +56,9 @@ def _norm_together(norm_type, *tensors):
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     """Scale gradients by max_norm / total_norm where that is below one, in place."""
     grads = _gradients(_as_list(parameters))
+    max_norm = float(max_norm)
     if grads:
-        _scale_to_norm(float(max_norm), total_norm, *grads)
+        _scale_to_norm(max_norm, total_norm, *grads)
 
 
 @functools.partial(recalled, numbers=True, constants=True)
