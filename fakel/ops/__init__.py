@@ -8,6 +8,8 @@ import importlib.util
 from typing import Any
 
 from fakel.ops.declare import FUNCTIONS
+from fakel.ops.refusals import explained
+from fakel.tensor import Tensor
 
 # in an order in which a family comes after those that it uses
 _FAMILIES = (
@@ -89,6 +91,21 @@ _FAMILIES = (
 for _family in _FAMILIES:
     if importlib.util.find_spec(f"fakel.ops.{_family}") is not None:
         importlib.import_module(f"fakel.ops.{_family}")
+
+# What was declared in a class, in a loop or under a second name gets PyTorch's words for wrong
+# calls here. What is asked for again and again (`dim`, `size`, `item` and the like) goes without.
+for _name in (
+    *("as_strided_", "cross", "data_ptr", "element_size", "get_device", "is_inference"),
+    *("is_signed", "numpy", "polygamma", "polygamma_", "requires_grad_", "retain_grad"),
+    *("squeeze_", "storage_offset", "swapaxes_", "swapdims_", "t_", "tolist", "transpose_"),
+    *("unsqueeze_", "where", "bfloat16", "bool", "byte", "cdouble", "cfloat", "char", "double"),
+    *("float", "half", "int", "long", "short"),
+):
+    setattr(Tensor, _name, explained(getattr(Tensor, _name), "Tensor", _name))
+FUNCTIONS[""]["range"] = explained(FUNCTIONS[""]["range"], "torch", "range")
+FUNCTIONS["special"] = {
+    name: explained(function, "special", name) for name, function in FUNCTIONS["special"].items()
+}
 
 # Where a family is called like one of its operators, the name means the operator.
 for _namespace in ("nn.functional", ""):

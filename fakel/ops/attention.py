@@ -152,9 +152,7 @@ def _repeat_heads(query, tensor):
     """Repeats the heads of key or value for each group of the query's heads."""
     times, rest = divmod(query.shape[-3], tensor.shape[-3])
     if rest:
-        raise RuntimeError(
-            "Number of heads in key and value must divide the number of heads in query"
-        )
+        raise RuntimeError("Number of heads in key and value must divide the number of heads in ")
     return tensor if times == 1 else tensor.repeat_interleave(times, -3)
 
 
@@ -175,13 +173,13 @@ def scaled_dot_product_attention(
         scale: `1 / √features` when left out.
         enable_gqa: lets groups of query heads (dimension -3) share key and value heads.
     """
+    if enable_gqa and min(query.ndim, key.ndim, value.ndim) > 2:
+        key, value = _repeat_heads(query, key), _repeat_heads(query, value)
     _check_attention(query, key, value, attn_mask, is_causal)
     if not (query.is_floating_point() or query.is_complex()):
         raise RuntimeError(f"expected scalar type Float but found {query.dtype.letter}")
     refuse("softmax_lastdim_kernel_impl", query.dtype, COMPLEX)
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
-    if enable_gqa:
-        key, value = _repeat_heads(query, key), _repeat_heads(query, value)
     if attn_mask is not None and attn_mask.is_floating_point():
         attn_mask = attn_mask.to(query.dtype)
     if dropout_p > 0:

@@ -125,24 +125,26 @@ def conj_physical(input):
 @operator(out=False)
 def resolve_conj(input):
     """The tensor itself: conjugation is never left to do."""
-    return input
+    return check_tensor("resolve_conj", "input", 1, input)
 
 
 @operator(out=False)
 def resolve_neg(input):
     """The tensor itself: negation is never left to do."""
-    return input
+    return check_tensor("resolve_neg", "input", 1, input)
 
 
 @operator(out=False)
 def is_conj(input):
     """False: conjugation is never left to do."""
+    check_tensor("is_conj", "input", 1, input)
     return False
 
 
 @operator(out=False)
 def is_neg(input):
     """False: negation is never left to do."""
+    check_tensor("is_neg", "input", 1, input)
     return False
 
 

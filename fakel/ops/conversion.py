@@ -89,7 +89,7 @@ def clone(input: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Te
 
 
 @method(recall=True)
-def contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) -> Tensor:
+def contiguous(self: Tensor, *, memory_format: MemoryFormat = contiguous_format) -> Tensor:
     """The tensor itself when its elements follow each other in memory, else a copy that does.
 
     fakel keeps one layout; ``channels_last`` is a hint for speed in PyTorch and changes nothing
@@ -101,7 +101,7 @@ def contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) ->
 
 
 @method
-def is_contiguous(self: Tensor, memory_format: MemoryFormat = contiguous_format) -> bool:
+def is_contiguous(self: Tensor, *, memory_format: MemoryFormat = contiguous_format) -> bool:
     """Whether elements follow each other in memory in row-major order."""
     return self._strides is None or is_contiguous_geometry(self._shape, self._strides)
 
@@ -164,7 +164,7 @@ def parse_to(
 
 
 def _converter(name: str, target: dtype) -> None:
-    def convert(self: Tensor, memory_format: MemoryFormat = preserve_format) -> Tensor:
+    def convert(self: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Tensor:
         return cast(self, target)
 
     convert.__name__ = name
@@ -210,7 +210,7 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 
 @method
-def cpu(self: Tensor, memory_format: MemoryFormat = preserve_format) -> Tensor:
+def cpu(self: Tensor, *, memory_format: MemoryFormat = preserve_format) -> Tensor:
     """The tensor itself: it is on the CPU."""
     return self
 

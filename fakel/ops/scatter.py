@@ -8,7 +8,7 @@ import numpy as np
 
 from fakel import ops
 from fakel.autograd.tape import Backward, attach, retitled
-from fakel.ops.checks import COMPLEX, check_known, refuse
+from fakel.ops.checks import COMPLEX, check_fits, check_known, refuse
 from fakel.ops.declare import (
     gradient,
     operator,

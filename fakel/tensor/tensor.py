@@ -238,12 +238,15 @@ class Tensor:
         """The shape, or the size of one dimension."""
         if dim is None:
             return self._shape
-        if not hasattr(dim, "__index__"):
-            raise TypeError(
-                "size(): argument 'dim' (position 1) must be int, not " + type(dim).__name__
-            )
         ndim = len(self._shape)
-        if not -max(ndim, 1) <= dim < max(ndim, 1):
+        try:
+            within = -max(ndim, 1) <= dim < max(ndim, 1)
+        except TypeError:
+            found = type(dim).__name__
+            raise TypeError(
+                f"size(): argument 'dim' (position 1) must be int, not {found}"
+            ) from None
+        if not within:
             raise IndexError(
                 f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, "
                 f"{max(ndim, 1) - 1}], but got {dim})"

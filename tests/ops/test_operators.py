@@ -40,6 +40,7 @@ def _collect():
 
 
 CASES, MISTAKES, ELSEWHERE = _collect()
+pytestmark = pytest.mark.filterwarnings("ignore:index_reduce.* is in beta:UserWarning")
 
 
 def by_case(*keep):
