@@ -118,7 +118,8 @@ def _multiply(
             a, left = _pack(plan, a, left, rows, depth, tiles.rows, tiles.last_rows)
         copied = b.strides[2] != 1 or (tiles.row_tiles > _OFTEN and _reads_slowly(_transposed(b)))
         right = replace(right, packed=depth > 0 and copied)
-    parts, groups = _shares(batch, tiles, min(depth, DEPTH) * tiles.columns * a.dtype.itemsize)
+    strip = min(depth, DEPTH) * tiles.columns * a.dtype.itemsize
+    parts, groups = _shares(batch, tiles, strip, by_rows=not right.packed)
     rest = iter(operands)
     steps = tuple(
         replace(
@@ -161,9 +162,13 @@ def _multiply(
     )
 
 
-def _shares(batch: int, tiles: Tiling, strip: int) -> tuple[int, int]:
+def _shares(batch: int, tiles: Tiling, strip: int, by_rows: bool) -> tuple[int, int]:
     """In how many parts threads share the rows, and in how many groups the strips, of so many bytes
     each: groups should stay in the cache, and threads should get equal numbers of them.
+
+    Sharing rows keeps a thread on memory of its own, which is what pointwise kernels do: the
+    gradient of a weight stays in the cache of the processor that updates it and reads it next.
+    Where strips are copied, each is copied once.
     """
     threads = get_num_threads()
     groups = min(tiles.column_tiles, -(-tiles.column_tiles * strip // _GROUP_BYTES))
@@ -173,6 +178,8 @@ def _shares(batch: int, tiles: Tiling, strip: int) -> tuple[int, int]:
         units = batch * parts * groups
         return units % threads != 0 and units < 4 * threads
 
+    if by_rows and tiles.row_tiles >= threads:
+        parts = threads
     while uneven() and groups < tiles.column_tiles:
         groups += 1
     while uneven() and parts < tiles.row_tiles:
