@@ -105,7 +105,8 @@ def _multiply(
     scalar = out.scalar
     left = Operand(a.strides[0], a.strides[1], a.strides[2])
     right = Operand(b.strides[0], b.strides[2], b.strides[1])
-    tiles = tiling(rows, columns, depth, scalar)
+    threads = get_num_threads() if batch == 1 else 1
+    tiles = tiling(rows, columns, depth, scalar, threads)
     dots = False
     if depth and a.strides[2] == 1 and b.strides[1] == 1:
         along = dot_tiling(rows, columns, depth, scalar)
@@ -166,20 +167,20 @@ def _shares(batch: int, tiles: Tiling, strip: int, by_rows: bool) -> tuple[int, 
     """In how many parts threads share the rows, and in how many groups the strips, of so many bytes
     each: groups should stay in the cache, and threads should get equal numbers of them.
 
-    Sharing rows keeps a thread on memory of its own, which is what pointwise kernels do: the
+    Sharing rows, where that is fair, keeps a thread on memory of its own, which is what pointwise kernels do: the
     gradient of a weight stays in the cache of the processor that updates it and reads it next.
     Where strips are copied, each is copied once.
     """
     threads = get_num_threads()
     groups = min(tiles.column_tiles, -(-tiles.column_tiles * strip // _GROUP_BYTES))
     parts, groups = 1, max(groups, 1)
+    if by_rows and batch == 1 and tiles.row_tiles % threads == 0:
+        return threads, groups
 
     def uneven() -> bool:
         units = batch * parts * groups
         return units % threads != 0 and units < 4 * threads
 
-    if by_rows and tiles.row_tiles >= threads:
-        parts = threads
     while uneven() and groups < tiles.column_tiles:
         groups += 1
     while uneven() and parts < tiles.row_tiles:

@@ -137,7 +137,9 @@ class Product:
 
 
 @functools.lru_cache(maxsize=1024)
-def _tiling(rows: int, columns: int, depth: int, lanes: int, registers: int) -> Tiling:
+def _tiling(
+    rows: int, columns: int, depth: int, lanes: int, registers: int, threads: int
+) -> Tiling:
     vectors = -(-columns // lanes)
     found = []
     for wide in range(1, min(vectors, 8) + 1):
@@ -162,7 +164,15 @@ def _tiling(rows: int, columns: int, depth: int, lanes: int, registers: int) -> 
                     round(cycles),
                 )
             )
-    return min(found, key=lambda each: (each.cycles, each.row_tiles * each.column_tiles))
+
+    def cost(tiles: Tiling) -> tuple[float, int]:
+        # the thread with most tiles decides, when rows or when columns are shared
+        uneven = min(
+            -(-count // threads) * threads / count for count in (tiles.row_tiles, tiles.column_tiles)
+        )
+        return tiles.cycles * uneven, tiles.row_tiles * tiles.column_tiles
+
+    return min(found, key=cost)
 
 
 def _cycles(rows: int, vectors: int, depth: int) -> float:
@@ -173,9 +183,9 @@ def _cycles(rows: int, vectors: int, depth: int) -> float:
     return depth * step + 2 * rows * vectors + 20
 
 
-def tiling(rows: int, columns: int, depth: int, scalar: str) -> Tiling:
-    """The best shape of tiles for a result."""
-    return _tiling(rows, columns, depth, target.lanes(scalar), target.registers())
+def tiling(rows: int, columns: int, depth: int, scalar: str, threads: int = 1) -> Tiling:
+    """The best shape of tiles for a result that so many threads share."""
+    return _tiling(rows, columns, depth, target.lanes(scalar), target.registers(), threads)
 
 
 def product_kernel(product: Product) -> Kernel:
