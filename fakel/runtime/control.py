@@ -17,12 +17,16 @@ GATE = 4 * LINE
 
 # the control block
 PROGRAM = 0  # the gate where workers wait for a program
-TABLE, ROWS, THREADS = 2, 3, 4  # the program; negative rows end the workers
+TABLE, ROWS, THREADS = 2, 3, 4  # the program, and into how many parts its parallel rows are cut
 STARTED = 5  # whether the workers exist
 WORKERS = 6  # the address of their records
-STAMPS = 7  # the address of a timed team's stamps: for each row and thread, two words of time
-BARRIER = GATE  # the gate where threads wait for each other
-ARRIVED = 2 * GATE  # threads that have come to the barrier
+STAMPS = 7  # the address of a timed team's stamps: for each row and part, two words of time
+TALLIES = 8  # the address of the rows' tallies
+RUNNING = 9  # whether workers that come may take part
+ENDING = 10  # whether they are to end
+PRESENT = 11  # whether the thread that started the program takes part
+DONE = GATE  # the gate where threads wait for each other: it counts the parts that are done
+ACTIVE = 2 * GATE  # workers that may be looking at the program
 FAILURE = 2 * GATE + LINE  # the least (row << 32 | status) of a kernel that failed
 WORDS = 2 * GATE + 2 * LINE
 
@@ -30,8 +34,13 @@ WORDS = 2 * GATE + 2 * LINE
 CONTROL, NUMBER, HANDLE = 0, 1, 2  # the control block, its number from 1 on, its pthread_t
 WORKER = 3
 
+# a row's tally: the parts of all rows before it, and a bit for each of its parts that was taken
+BEFORE, TAKEN = 0, 1
+TALLY = 2
+MOST_PARTS = 64
+
 ROW = 4  # words of a table's row: function, arguments, flags, number of the label (see trace.py)
-PARALLEL = 1  # flags: every thread does its share of the row
+PARALLEL = 1  # flags: the row is cut into as many parts as there are threads
 ORDERED = 2  # the row needs what earlier rows did
 
 NOT_STARTED = -1  # the program needs the workers, and there are none yet

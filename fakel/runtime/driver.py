@@ -1,9 +1,12 @@
 """The native code that walks a program on every thread of a team, written as LLVM IR.
 
 A program is a table of rows (function, arguments, flags, label), all 64-bit integers; a function
-is called as `i64 kernel(i64* arguments, i64 thread, i64 threads)`. Threads meet at barriers between
-rows, and wait at gates: words that count up, watched for a moment and then slept on. The label is
-for `trace.py`. A timed driver, which only profiling uses, notes when each row begins and ends.
+is called as `i64 kernel(i64* arguments, i64 part, i64 parts)`. Threads go through the rows and take
+parts that nobody has taken yet, their own ones first; before a row that needs earlier ones they
+wait until all parts of those are done. So a program goes on whoever takes part: the thread that
+started it may leave, and come back to help. Threads wait at gates: words that count up, watched for
+a moment and then slept on. The label is for `trace.py`. A timed driver, which only profiling uses,
+notes when each part begins and ends.
 
 What the threads share is laid out in `control.py`.
 """
@@ -18,24 +21,31 @@ from typing import Any
 from llvmlite import ir
 
 from fakel.runtime.control import (
-    ARRIVED,
-    BARRIER,
+    ACTIVE,
+    BEFORE,
     CONDITION,
     CONTROL,
+    DONE,
+    ENDING,
     FAILURE,
     HANDLE,
     MUTEX,
     NO_FAILURE,
     NOT_STARTED,
     NUMBER,
+    PRESENT,
     PROGRAM,
     ROW,
     ROWS,
+    RUNNING,
     SLEEPERS,
     SPINS,
     STAMPS,
     STARTED,
     TABLE,
+    TAKEN,
+    TALLIES,
+    TALLY,
     THREADS,
     VALUE,
     WORKER,
@@ -50,14 +60,20 @@ _bit = ir.IntType(1)
 _void = ir.VoidType()
 _kernel = ir.FunctionType(_word, [_words, _word, _word])
 
+# of the time for which workers watch for a program, they leave this share to the first thread to
+# take a serial row: what serial rows read and write then mostly stays in one processor's cache
+_HESITATION = 11  # a power of two: about a microsecond
+
 
 def driver_text(machine: str, timed: bool = False) -> str:
     """The driver as LLVM IR.
 
     Its functions for the outside: `prepare(gate)` makes a gate; `watch(gate, value, spins)` looks
     `spins` times whether the gate still has this value; `start(control, attributes)` makes the
-    workers; `run(control, table, rows)` runs a program and returns 0, NOT_STARTED or the failure;
-    `finish(control)` ends the workers and waits for them.
+    workers; `run(control, table, rows, until)` starts a program and takes part in its rows up to
+    some row; `join(control, until)` takes part again. Both return when all of these rows are done:
+    0, NOT_STARTED or the failure. The program ends with all its rows. `finish(control)` ends the
+    workers and waits for them.
 
     Args:
         machine: the processor's family as `platform.machine()` names it.
@@ -82,6 +98,7 @@ class _Driver:
                 ("pthread_cond_broadcast", 1),
                 ("pthread_create", 4),
                 ("pthread_join", 2),
+                ("sched_yield", 0),
             )
         }
         self.library = library
@@ -90,15 +107,17 @@ class _Driver:
         self.watch = self._watch()
         self.wait = self._wait()
         self.open = self._open()
-        self.arrive = self._arrive()
+        self.reach = self._reach()
         self.failed = self._failed()
         self.clock = self._clock() if timed else None
+        self.take = self._take()
         self.walk = self._walk()
         self.work = self._work()
         self._start()
-        self.needs_team = self._needs_team()
-        self.publish = self._publish()
+        self.count = self._count()
+        self.take_part = self._take_part()
         self._run()
+        self._join()
         self._finish()
 
     def _pause(self, machine: str) -> ir.Function | None:
@@ -167,75 +186,84 @@ class _Driver:
         build.ret_void()
         return build.function
 
-    def _arrive(self) -> ir.Function:
-        """arrive(control, threads, wait): comes to the barrier; the last thread opens it.
-
-        Who need not wait has nothing left to do in this program.
-        """
-        build, (control, threads, wait) = self._function("arrive", _void, _words, _word, _bit)
-        gate, arrived = _at(build, control, BARRIER), _at(build, control, ARRIVED)
-        # monotonic: the value cannot change before this thread has arrived
-        value = build.load_atomic(_at(build, gate, VALUE), "monotonic", 8)
-        # acq_rel: the last one to arrive has seen all that the others wrote, and hands it on
-        before = build.atomic_rmw("add", arrived, _word(1), "acq_rel")
-        last = build.icmp_signed("==", before, build.sub(threads, _word(1)))
-        with build.if_then(last):
-            # monotonic: opening the gate releases it
-            build.store_atomic(_word(0), arrived, "monotonic", 8)
-            build.call(self.open, [gate])
-            build.ret_void()
-        with build.if_then(wait):
-            build.call(self.wait, [gate, value])
+    def _reach(self) -> ir.Function:
+        """reach(control, count): returns when so many parts are done."""
+        build, (control, count) = self._function("reach", _void, _words, _word)
+        gate = _at(build, control, DONE)
+        with _loop(build) as leave:
+            # acquire: what other threads wrote in these parts is seen after it
+            done = build.load_atomic(_at(build, gate, VALUE), "acquire", 8)
+            leave(build.icmp_signed(">=", done, count))
+            build.call(self.wait, [gate, done])
         build.ret_void()
         return build.function
 
     def _failed(self) -> ir.Function:
         """failed(control, row) -> whether an earlier row has failed.
 
-        All rows up to the first that fails are always run, by all threads, so that the same
-        failure is reported however threads interleave.
+        All parts of rows up to the first that fails are always run, so that the same failure is
+        reported however threads interleave.
         """
         build, (control, row) = self._function("failed", _bit, _words, _word)
-        # monotonic: only a hint; after a barrier, the barrier has made it visible
+        # monotonic: only a hint; where a row needs earlier ones, waiting has made it visible
         failure = build.load_atomic(_at(build, control, FAILURE), "monotonic", 8)
         build.ret(build.icmp_unsigned("<", failure, build.shl(row, _word(32))))
         return build.function
 
-    def _walk(self) -> ir.Function:
-        """walk(control, table, rows, thread, threads): one thread's way through a program.
-
-        A barrier is put off until a row comes that could notice: thread 0 may run serial rows one
-        after another without the others. Every thread decides this alike. After a failure
-        threads go on to meet at the barriers, so that none waits for one that left.
-        """
-        parameters = [_words, _words, _word, _word, _word]
-        build, (control, table, rows, thread, threads) = self._function("walk", _void, *parameters)
-        owed = build.alloca(_bit)  # a row since the last barrier asked for one
-        spread = build.alloca(_bit)  # a row since the last barrier was run by all threads
-        build.store(_bit(0), owed)
-        build.store(_bit(0), spread)
-        team = build.icmp_signed(">", threads, _word(1))
+    def _take(self) -> ir.Function:
+        """take(control, row, thread): runs parts of a row until all of them are taken."""
+        build, (control, row, thread) = self._function("take", _void, _words, _word, _word)
+        entry, tally = self._row(build, control, row)
+        taken = _at(build, tally, TAKEN)
+        parallel = build.trunc(build.load(_at(build, entry, 2)), _bit)
+        parts = build.select(parallel, build.load(_at(build, control, THREADS)), _word(1))
+        every = build.lshr(_word(-1), build.sub(_word(64), parts))
+        own = build.shl(_word(1), thread)
+        present = build.load_atomic(_at(build, control, PRESENT), "monotonic", 8)
+        present = build.icmp_signed("!=", present, _word(0))
         first = build.icmp_signed("==", thread, _word(0))
-        with _counting(build, rows) as row:
-            entry = build.gep(table, [build.mul(row, _word(ROW))])
-            flags = build.load(_at(build, entry, 2))
-            parallel = build.trunc(flags, _bit)
-            ordered = build.trunc(build.lshr(flags, _word(1)), _bit)
-            ordered = build.and_(ordered, build.icmp_signed("!=", row, _word(0)))
-            build.store(build.or_(build.load(owed), ordered), owed)
-            noticed = build.or_(parallel, build.load(spread))
-            meet = build.and_(build.load(owed), noticed)
-            with build.if_then(build.and_(meet, team)):
-                build.call(self.arrive, [control, threads, _bit(1)])
-                build.store(_bit(0), owed)
-                build.store(_bit(0), spread)
-            build.store(build.or_(build.load(spread), parallel), spread)
-            mine = build.or_(parallel, first)
-            skipped = build.call(self.failed, [control, row])
-            with build.if_then(build.and_(mine, build.not_(skipped))):
-                self._call_kernel(build, control, entry, row, parallel, thread, threads)
+        yields = build.and_(build.not_(build.or_(parallel, first)), present)
+        with build.if_then(yields):
+            spins = build.load(_at(build, control, PROGRAM + SPINS))
+            build.call(self.watch, [taken, _word(0), build.lshr(spins, _word(_HESITATION))])
+        with _loop(build) as leave:
+            before = build.load_atomic(taken, "monotonic", 8)
+            free = build.and_(build.not_(before), every)
+            leave(build.icmp_signed("==", free, _word(0)))
+            mine, lowest = build.and_(free, own), build.and_(free, build.neg(free))
+            bit = build.select(build.icmp_signed("!=", mine, _word(0)), mine, lowest)
+            # monotonic: `reach` orders what parts do
+            before = build.atomic_rmw("or", taken, bit, "monotonic")
+            with build.if_then(build.icmp_signed("==", build.and_(before, bit), _word(0))):
+                part = build.cttz(bit, _bit(1))
+                skipped = build.call(self.failed, [control, row])
+                with build.if_then(build.not_(skipped)):
+                    self._call_kernel(build, control, entry, row, part, parts)
+                build.call(self.open, [_at(build, control, DONE)])
         build.ret_void()
         return build.function
+
+    def _walk(self) -> ir.Function:
+        """walk(control, thread, until): one thread's way through a program, up to some row."""
+        build, (control, thread, until) = self._function("walk", _void, _words, _word, _word)
+        with _counting(build, until) as row:
+            entry, tally = self._row(build, control, row)
+            flags = build.load(_at(build, entry, 2))
+            ordered = build.trunc(build.lshr(flags, _word(1)), _bit)
+            with build.if_then(ordered):
+                build.call(self.reach, [control, build.load(_at(build, tally, BEFORE))])
+            build.call(self.take, [control, row, thread])
+        build.ret_void()
+        return build.function
+
+    def _row(
+        self, build: ir.IRBuilder, control: ir.Value, row: ir.Value
+    ) -> tuple[ir.Value, ir.Value]:
+        """A row of the program that runs, and its tally."""
+        table = build.inttoptr(build.load(_at(build, control, TABLE)), _words)
+        tallies = build.inttoptr(build.load(_at(build, control, TALLIES)), _words)
+        entry = build.gep(table, [build.mul(row, _word(ROW))])
+        return entry, build.gep(tallies, [build.mul(row, _word(TALLY))])
 
     def _call_kernel(
         self,
@@ -243,20 +271,18 @@ class _Driver:
         control: ir.Value,
         entry: ir.Value,
         row: ir.Value,
-        parallel: ir.Value,
-        thread: ir.Value,
-        threads: ir.Value,
+        part: ir.Value,
+        parts: ir.Value,
     ) -> None:
-        """One thread's call of one row's function, and the note of a failure."""
+        """The call of a row's function for a part, and the note of a failure."""
         kernel = build.inttoptr(build.load(entry), ir.PointerType(_kernel))
         arguments = build.inttoptr(build.load(_at(build, entry, 1)), _words)
-        threads = build.select(parallel, threads, _word(1))
-        self._stamp(build, control, row, thread, 0)
-        status = build.call(kernel, [arguments, thread, threads])
-        self._stamp(build, control, row, thread, 1)
+        self._stamp(build, control, row, part, 0)
+        status = build.call(kernel, [arguments, part, parts])
+        self._stamp(build, control, row, part, 1)
         with build.if_then(build.icmp_signed("!=", status, _word(0)), likely=False):
             failure = build.or_(build.shl(row, _word(32)), status)
-            # monotonic: the barrier at the program's end hands it to the caller
+            # monotonic: counting the part as done hands it to who waits for that
             build.atomic_rmw("umin", _at(build, control, FAILURE), failure, "monotonic")
 
     def _clock(self) -> ir.Function:
@@ -271,14 +297,14 @@ class _Driver:
         return build.function
 
     def _stamp(
-        self, build: ir.IRBuilder, control: ir.Value, row: ir.Value, thread: ir.Value, which: int
+        self, build: ir.IRBuilder, control: ir.Value, row: ir.Value, part: ir.Value, which: int
     ) -> None:
-        """Notes the time of a row's beginning (0) or end (1) on one thread."""
+        """Notes the time of a part's beginning (0) or end (1)."""
         if self.clock is None:
             return
         stamps = build.inttoptr(build.load(_at(build, control, STAMPS)), _words)
         size = build.load(_at(build, control, THREADS))
-        place = build.mul(build.add(build.mul(row, size), thread), _word(2))
+        place = build.mul(build.add(build.mul(row, size), part), _word(2))
         build.store(build.call(self.clock, []), build.gep(stamps, [build.add(place, _word(which))]))
 
     def _work(self) -> ir.Function:
@@ -287,17 +313,21 @@ class _Driver:
         record = build.bitcast(record, _words)
         control = build.inttoptr(build.load(_at(build, record, CONTROL)), _words)
         thread = build.load(_at(build, record, NUMBER))
-        gate = _at(build, control, PROGRAM)
+        gate, active = _at(build, control, PROGRAM), _at(build, control, ACTIVE)
         with _counting(build, _word(-1)) as seen:
             build.call(self.wait, [gate, seen])
-            # plain loads from here on: waiting has acquired what was published
-            rows = build.load(_at(build, control, ROWS))
-            with build.if_then(build.icmp_signed("<", rows, _word(0))):
+            # seq_cst: either this worker sees that the program has ended, or the one that ends it
+            # sees that a worker is active
+            build.atomic_rmw("add", active, _word(1), "seq_cst")
+            ending = build.load_atomic(_at(build, control, ENDING), "seq_cst", 8)
+            with build.if_then(build.icmp_signed("!=", ending, _word(0))):
                 build.ret(_bytes(None))
-            table = build.inttoptr(build.load(_at(build, control, TABLE)), _words)
-            threads = build.load(_at(build, control, THREADS))
-            build.call(self.walk, [control, table, rows, thread, threads])
-            build.call(self.arrive, [control, threads, _bit(0)])
+            running = build.load_atomic(_at(build, control, RUNNING), "seq_cst", 8)
+            with build.if_then(build.icmp_signed("!=", running, _word(0))):
+                # plain loads from here on: `running` has acquired what was published
+                rows = build.load(_at(build, control, ROWS))
+                build.call(self.walk, [control, thread, rows])
+            build.atomic_rmw("sub", active, _word(1), "release")
         build.ret(_bytes(None))
         return build.function
 
@@ -309,6 +339,8 @@ class _Driver:
         wanted = build.sub(build.load(threads), _word(1))
         # workers count programs from 0; plain stores: making a thread hands them to it
         build.store(_word(0), _at(build, control, PROGRAM + VALUE))
+        build.store(_word(0), _at(build, control, ACTIVE))
+        build.store(_word(0), _at(build, control, ENDING))
         build.store(_word(1), _at(build, control, STARTED))
         with _counting(build, wanted) as index:
             record = build.gep(records, [build.mul(index, _word(WORKER))])
@@ -319,56 +351,92 @@ class _Driver:
                 build.ret_void()
         build.ret_void()
 
-    def _needs_team(self) -> ir.Function:
-        """needs_team(table, rows) -> whether any row is parallel."""
-        build, (table, rows) = self._function("needs_team", _bit, _words, _word)
-        with _counting(build, rows) as row:
-            flags = build.load(build.gep(table, [build.add(build.mul(row, _word(ROW)), _word(2))]))
-            with build.if_then(build.trunc(flags, _bit)):
-                build.ret(_bit(1))
-        build.ret(_bit(0))
-        return build.function
-
-    def _publish(self) -> ir.Function:
-        """publish(control, table, rows): hands the workers a program."""
-        build, (control, table, rows) = self._function("publish", _void, _words, _words, _word)
+    def _count(self) -> ir.Function:
+        """count(control, table, rows) -> whether any row is parallel. Fills in the tallies."""
+        build, (control, table, rows) = self._function("count", _bit, _words, _words, _word)
         build.store(build.ptrtoint(table, _word), _at(build, control, TABLE))
         build.store(rows, _at(build, control, ROWS))
-        build.call(self.open, [_at(build, control, PROGRAM)])
-        build.ret_void()
+        threads = build.load(_at(build, control, THREADS))
+        parts, any_parallel = build.alloca(_word), build.alloca(_bit)
+        build.store(_word(0), parts)
+        build.store(_bit(0), any_parallel)
+        with _counting(build, rows) as row:
+            entry, tally = self._row(build, control, row)
+            parallel = build.trunc(build.load(_at(build, entry, 2)), _bit)
+            before = build.load(parts)
+            build.store(before, _at(build, tally, BEFORE))
+            build.store(_word(0), _at(build, tally, TAKEN))
+            build.store(build.add(before, build.select(parallel, threads, _word(1))), parts)
+            build.store(build.or_(build.load(any_parallel), parallel), any_parallel)
+        _, tally = self._row(build, control, rows)
+        build.store(build.load(parts), _at(build, tally, BEFORE))
+        build.ret(build.load(any_parallel))
+        return build.function
+
+    def _take_part(self) -> ir.Function:
+        """take_part(control, until) -> 0 or row << 32 | status: the first thread's way through the
+        program, until all rows up to some row are done. With all rows the program ends.
+        """
+        build, (control, until) = self._function("take_part", _word, _words, _word)
+        present = _at(build, control, PRESENT)
+        build.store_atomic(_word(1), present, "monotonic", 8)
+        build.call(self.walk, [control, _word(0), until])
+        _, tally = self._row(build, control, until)
+        build.call(self.reach, [control, build.load(_at(build, tally, BEFORE))])
+        build.store_atomic(_word(0), present, "monotonic", 8)
+        last = build.icmp_signed("==", until, build.load(_at(build, control, ROWS)))
+        with build.if_then(last):
+            # seq_cst: see work()
+            build.store_atomic(_word(0), _at(build, control, RUNNING), "seq_cst", 8)
+            with _loop(build) as leave:
+                active = build.load_atomic(_at(build, control, ACTIVE), "seq_cst", 8)
+                leave(build.icmp_signed("==", active, _word(0)))
+                self._call(build, "sched_yield")
+        found = build.load_atomic(_at(build, control, FAILURE), "monotonic", 8)
+        well = build.icmp_signed("==", found, _word(NO_FAILURE))
+        build.ret(build.select(well, _word(0), found))
         return build.function
 
     def _run(self) -> None:
-        """run(control, table, rows) -> 0, NOT_STARTED, or row << 32 | status."""
-        build, (control, table, rows) = self._function("run", _word, _words, _words, _word)
+        """run(control, table, rows, until) -> 0, NOT_STARTED, or row << 32 | status.
+
+        Without other threads that could go on, it is all rows.
+        """
+        parameters = [_words, _words, _word, _word]
+        build, (control, table, rows, until) = self._function("run", _word, *parameters)
         threads = build.load(_at(build, control, THREADS))
-        alone = build.icmp_signed("==", threads, _word(1))
-        together = build.and_(build.not_(alone), build.call(self.needs_team, [table, rows]))
+        any_parallel = build.call(self.count, [control, table, rows])
+        together = build.and_(any_parallel, build.icmp_signed("!=", threads, _word(1)))
         started = build.load(_at(build, control, STARTED))
         missing = build.icmp_signed("==", started, _word(0))
         with build.if_then(build.and_(together, missing), likely=False):
             build.ret(_word(NOT_STARTED))
-        failure = _at(build, control, FAILURE)
-        build.store_atomic(_word(NO_FAILURE), failure, "monotonic", 8)
-        with build.if_else(together) as (then, otherwise):
-            with then:
-                build.call(self.publish, [control, table, rows])
-                build.call(self.walk, [control, table, rows, _word(0), threads])
-                build.call(self.arrive, [control, threads, _bit(1)])
-            with otherwise:
-                build.call(self.walk, [control, table, rows, _word(0), _word(1)])
-        found = build.load_atomic(failure, "monotonic", 8)
-        well = build.icmp_signed("==", found, _word(NO_FAILURE))
-        build.ret(build.select(well, _word(0), found))
+        for place, value in ((FAILURE, NO_FAILURE), (DONE + VALUE, 0)):
+            build.store_atomic(_word(value), _at(build, control, place), "monotonic", 8)
+        # seq_cst: see work(); it also releases what was stored before
+        build.store_atomic(_word(1), _at(build, control, RUNNING), "seq_cst", 8)
+        with build.if_then(together):
+            build.call(self.open, [_at(build, control, PROGRAM)])
+        until = build.select(together, until, rows)
+        build.ret(build.call(self.take_part, [control, until]))
+
+    def _join(self) -> None:
+        """join(control, until) -> 0 or row << 32 | status; 0 where no program runs."""
+        build, (control, until) = self._function("join", _word, _words, _word)
+        running = build.load_atomic(_at(build, control, RUNNING), "monotonic", 8)
+        with build.if_then(build.icmp_signed("==", running, _word(0))):
+            build.ret(_word(0))
+        build.ret(build.call(self.take_part, [control, until]))
 
     def _finish(self) -> None:
-        """finish(control): ends the workers, which may be started again."""
+        """finish(control): ends the workers, which may be started again; no program runs."""
         build, (control,) = self._function("finish", _void, _words)
         started = _at(build, control, STARTED)
         with build.if_then(build.icmp_signed("==", build.load(started), _word(0))):
             build.ret_void()
         build.store(_word(0), started)
-        build.call(self.publish, [control, _words(None), _word(-1)])
+        build.store_atomic(_word(1), _at(build, control, ENDING), "seq_cst", 8)
+        build.call(self.open, [_at(build, control, PROGRAM)])
         records = build.inttoptr(build.load(_at(build, control, WORKERS)), _words)
         workers = build.sub(build.load(_at(build, control, THREADS)), _word(1))
         with _counting(build, workers) as index:

@@ -1,7 +1,10 @@
 """A team of native threads that runs programs: tables of kernel calls (see `driver.py`).
 
 The workers are plain system threads that never touch Python. They watch for the next program for
-some microseconds and then sleep; they end before a fork and at exit, and are made anew when needed.
+two milliseconds and then sleep; they end before a fork and at exit, and are made anew when needed.
+
+A program may be left to the workers before it is done. It is then a *flight*: Python goes on, and
+whoever needs what the program still reads or writes waits for it, and helps.
 """
 
 from __future__ import annotations
@@ -20,15 +23,18 @@ import numpy as np
 
 from fakel.runtime import trace
 from fakel.runtime.control import (
-    BARRIER,
     CONTROL,
+    DONE,
     GATE,
+    MOST_PARTS,
     NOT_STARTED,
     NUMBER,
     PROGRAM,
     ROW,
     SPINS,
     STAMPS,
+    TALLIES,
+    TALLY,
     THREADS,
     WORDS,
     WORKER,
@@ -41,7 +47,7 @@ BETWEEN_PROGRAMS = 2e-3
 """Seconds for which a worker watches for the next program before it sleeps."""
 
 WITHIN_PROGRAM = 2e-3
-"""Seconds for which a thread watches a barrier before it sleeps."""
+"""Seconds for which a thread watches others' parts before it sleeps."""
 
 _STACK = 4 * 2**20  # bytes; some systems give threads too little for a kernel's panels
 _ATTRIBUTES = 256  # bytes, more than any system's pthread_attr_t
@@ -50,6 +56,7 @@ _SYNCHRONOUS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "
 
 _lock = threading.RLock()  # a signal's handler may compute between two lines that hold it
 _team: Team | None = None
+_flight: Flight | None = None
 _closing = False
 
 
@@ -60,8 +67,8 @@ def run_table(table: np.ndarray, rows: int) -> int:
 
     Args:
         table: int64, C-contiguous, (rows or more, 4): address of the function, address of its
-            arguments, flags (1: all threads do a share, 2: needs what earlier rows did), number of
-            its label (0 for none).
+            arguments, flags (1: cut into a part for each thread, 2: needs what earlier rows did),
+            number of its label (0 for none).
         rows: how many rows to run.
 
     Returns:
@@ -82,17 +89,19 @@ def run_table(table: np.ndarray, rows: int) -> int:
     return run_rows(table.ctypes.data, rows)
 
 
-def run_rows(address: int, rows: int) -> int:
+def run_rows(address: int, rows: int, flight: Flight | None = None) -> int:
     """`run_table` of the table at an address, unchecked: for callers that kept the address.
 
     Args:
         address: of the first row.
         rows: how many rows to run.
+        flight: for a program that may be left to the workers before it is done.
     """
-    global _team
+    global _team, _flight
     recording = trace.active
     with _lock:
-        size = 1 if _closing else get_num_threads()
+        settle()
+        size = 1 if _closing else min(get_num_threads(), MOST_PARTS)
         team = _team
         if team is None or team.size != size or team.timed != (recording is not None):
             if team is not None:
@@ -100,14 +109,104 @@ def run_rows(address: int, rows: int) -> int:
             team = _team = Team(size, timed=recording is not None)
         if recording is not None:
             return _run_timed(team, address, rows, recording)
-        return team.run(address, rows)
+        if flight is None or size == 1:
+            return team.run(address, rows, rows)
+        # beforehand, so that no interruption hides that a program runs
+        _flight = flight
+        status = team.run(address, rows, flight.reached)
+        if status or _closing:
+            settle()
+        return status
+
+
+class Flight:
+    """A program that still runs.
+
+    Args:
+        rows: how many it has.
+        reached: the row up to which all is done.
+        arrays: what it reads and writes, by buffer; nothing of it may go meanwhile.
+        due: the buffers that are written after that row, and the row up to which all must be done
+            before their contents are final.
+        owner: whose native code it is.
+    """
+
+    __slots__ = ("arrays", "due", "owner", "reached", "roots", "rows")
+
+    def __init__(
+        self, rows: int, reached: int, arrays: dict[int, Any], due: dict[int, int], owner: Any
+    ) -> None:
+        self.rows = rows
+        self.reached = reached
+        self.arrays = arrays
+        self.due = due
+        self.owner = owner
+        self.roots: dict[int, int] | None = None
+
+    def needs(self, array: np.ndarray) -> int | None:
+        """The row up to which all must be done before the array's memory is final; None for memory
+        that it does not use.
+        """
+        for number, row in self.due.items():
+            if self.arrays[number] is array:
+                return row
+        if self.roots is None:
+            due = self.due
+            self.roots = {id(_root(each)): due.get(n, 0) for n, each in self.arrays.items()}
+            for number, row in due.items():
+                self.roots[id(_root(self.arrays[number]))] = row
+        return self.roots.get(id(_root(array)))
+
+
+def _root(array: Any) -> Any:
+    """The array that owns the memory."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def settle() -> None:
+    """Waits for the program that still runs, and helps it."""
+    global _flight
+    if _flight is None:
+        return
+    with _lock:
+        flight = _flight
+        if flight is not None and _team is not None:
+            _team.join(flight.rows)
+        _flight = None
+
+
+def settle_contents(array: np.ndarray) -> None:
+    """Waits until an array has its final contents, for who only reads them."""
+    flight = _flight
+    if flight is None:
+        return
+    row = flight.needs(array)
+    if row is None or row <= flight.reached:
+        return
+    with _lock:
+        if flight is not _flight:
+            return
+        if row == flight.rows or _team is None:
+            settle()
+        else:
+            _team.join(row)
+            flight.reached = row
+
+
+def settle_memory(array: np.ndarray) -> None:
+    """Waits until no program uses an array's memory, for who may write there."""
+    flight = _flight
+    if flight is not None and flight.needs(array) is not None:
+        settle()
 
 
 def _run_timed(team: Team, address: int, rows: int, recording: trace.Recording) -> int:
     stamps = np.zeros((rows, team.size, 2), np.int64)
     team.control[STAMPS] = stamps.ctypes.data
     begin = trace.now()
-    status = team.run(address, rows)
+    status = team.run(address, rows, rows)
     # the system may have allowed fewer threads than were wanted
     size = int(team.control[THREADS])
     stamps = stamps.reshape(-1)[: rows * size * 2].reshape(rows, size, 2)
@@ -128,7 +227,8 @@ class Team:
         self.size = size
         self.timed = timed
         self._driver = _driver(timed)
-        self._run = self._driver["run"]
+        self._run, self._join = self._driver["run"], self._driver["join"]
+        self._tallies = np.zeros(0, np.int64)
         self._memory = np.zeros(WORDS + GATE, np.int64)
         beginning = -self._memory.ctypes.data // 8 % GATE
         control = self._memory[beginning : beginning + WORDS]
@@ -141,17 +241,26 @@ class Team:
         self.control = control
         # with fewer processors than threads, who watches keeps the one away that is waited for
         patient = size <= available_processors()
-        for gate, seconds in ((PROGRAM, BETWEEN_PROGRAMS), (BARRIER, WITHIN_PROGRAM)):
+        for gate, seconds in ((PROGRAM, BETWEEN_PROGRAMS), (DONE, WITHIN_PROGRAM)):
             self._driver["prepare"](self._address + 8 * gate)
             control[gate + SPINS] = max(1, int(seconds * _looks_a_second())) if patient else 1
 
-    def run(self, address: int, rows: int) -> int:
-        """Runs the program at an address; see `run_table`."""
-        result = self._run(self._address, address, rows)
+    def run(self, address: int, rows: int, until: int) -> int:
+        """Starts the program at an address, and returns when all rows up to some row are done; see
+        `run_table`.
+        """
+        if len(self._tallies) < (rows + 1) * TALLY:
+            self._tallies = np.zeros((rows + 1) * TALLY, np.int64)
+            self.control[TALLIES] = self._tallies.ctypes.data
+        result = self._run(self._address, address, rows, until)
         if result == NOT_STARTED:
             self._start()
-            result = self._run(self._address, address, rows)
+            result = self._run(self._address, address, rows, until)
         return int(result)
+
+    def join(self, until: int) -> int:
+        """Helps the program that runs, until all rows up to some row are done."""
+        return int(self._join(self._address, until))
 
     def stop(self) -> None:
         """Ends the workers and waits for them; a program that needs them starts them again."""
@@ -183,7 +292,8 @@ def _driver(timed: bool) -> dict[str, Any]:
         "prepare": ctypes.CFUNCTYPE(None, word),
         "watch": ctypes.CFUNCTYPE(ctypes.c_bool, word, word, word),
         "start": ctypes.CFUNCTYPE(None, word, word),
-        "run": ctypes.CFUNCTYPE(word, word, word, word),
+        "run": ctypes.CFUNCTYPE(word, word, word, word, word),
+        "join": ctypes.CFUNCTYPE(word, word, word),
         "finish": ctypes.CFUNCTYPE(None, word),
     }
     return {name: kind(library.address(name)) for name, kind in kinds.items()}
@@ -215,6 +325,7 @@ def _asynchronous_signals() -> frozenset[int]:
 
 
 def _stop() -> None:
+    settle()
     if _team is not None:
         _team.stop()
 
