@@ -53,6 +53,7 @@ class Planned(Program):
             tuple(rows),
             tuple(segments),
             tuple(self._names),
+            *self._times(rows),
         )
         super().__init__(image, self._libraries)
 
@@ -115,6 +116,21 @@ class Planned(Program):
         if len(rows) > start:
             segments.append(("table", start, len(rows)))
         return rows, segments
+
+    def _times(self, rows: list[Row]) -> tuple[int, tuple[tuple[int, int], ...]]:
+        """From which rows on nothing can fail, and buffers of results are final; see `Image`."""
+        starts = [n for n, row in enumerate(rows) if row.flags & ORDERED]
+        starts.append(len(rows))
+        certain = 0
+        due: dict[int, int] = {}
+        for number, step in enumerate(self.row_steps):
+            after = next(start for start in starts if start > number)
+            if step.may_fail:
+                certain = after
+            for buffer in {self.root[each] for each in step.writes}:
+                if self.plan.buffers[buffer].kind in ("output", "leaf"):
+                    due[buffer] = after
+        return certain, tuple(sorted(due.items(), key=lambda each: each[1]))
 
     def _arguments(self, step: Call) -> Iterator[tuple[int, int]]:
         for access in step.arguments:

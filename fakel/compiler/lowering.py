@@ -73,6 +73,7 @@ class Call:
     operators: tuple[str, ...] = ()
     operations: int = 0
     apart: bool = False
+    trusted: bool = False
 
     @property
     def uses(self) -> set[int]:
@@ -81,8 +82,8 @@ class Call:
 
     @property
     def may_fail(self) -> bool:
-        """Whether it can raise."""
-        return self.errors is not None
+        """Whether it can raise: it checks what nothing before it has checked."""
+        return self.errors is not None and not self.trusted
 
 
 @dataclass

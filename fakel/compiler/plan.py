@@ -64,6 +64,7 @@ class Plan:
     def __post_init__(self) -> None:
         self.accesses: dict[int, Access | tuple[Access, ...]] = {}
         self.program = self.graph.values
+        self.checked: set[Any] = set()  # indices that calls check: where they lie, and the size
         self.consumers = self._consumers()
         self.outputs_of: dict[int, dict[int, Value]] = {}
         for value in self.graph:
@@ -179,6 +180,10 @@ class Plan:
                     return self.result(reader)
         return None
 
+    def makes(self, access: Access) -> bool:
+        """Whether the program itself makes this, rather than being given it."""
+        return self.buffers[access.buffer].kind != "leaf"
+
     def scratch(self, count: int, dtype: Any) -> Access:
         """Memory with undefined contents, for the calls of one value."""
         return self._new("temporary", (count,), dtype)
@@ -193,6 +198,8 @@ class Plan:
         elementwise: bool | Sequence[int] = False,
         parts: Sequence[Value] = (),
         apart: bool = False,
+        indices: Sequence[tuple[Access, int]] = (),
+        trusted: bool = False,
     ) -> None:
         """Adds a kernel call.
 
@@ -207,7 +214,13 @@ class Plan:
                 say which arguments this is true of among each other.
             parts: the values that it computes, where they are not what is being lowered.
             apart: calls that say so and write the same buffer write different elements of it.
+            indices: what it checks, from 0 on, and below which size. Where earlier calls have
+                checked the same, it cannot fail.
+            trusted: it cannot fail for another reason.
         """
+        checked = {(_shown(index), bound) for index, bound in indices}
+        trusted = trusted or bool(checked) and checked <= self.checked
+        self.checked |= checked
         names = tuple(dict.fromkeys(part.name for part in parts))
         work = sum(operations(part) for part in parts)
         made = _buffers(writes)
@@ -225,6 +238,7 @@ class Plan:
                 names,
                 work,
                 apart,
+                trusted,
             )
         )
 
@@ -349,3 +363,9 @@ def _seen(base: Access, view: Value) -> Access:
     offset = base.offset + view.parameters["offset"]
     strides = tuple(view.parameters["strides"])
     return Access(base.buffer, offset, tuple(view.parameters["shape"]), strides, base.dtype)
+
+
+def _shown(access: Access) -> Any:
+    """Which elements an access shows, however dimensions of one element are counted."""
+    steps = zip(access.shape, access.strides, strict=True)
+    return access.buffer, access.offset, tuple(step for step in steps if step[0] != 1)

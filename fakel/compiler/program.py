@@ -10,9 +10,9 @@ import numpy as np
 
 from fakel.compiler.pool import Pool, address_of
 from fakel.graph import Node, strided
-from fakel.runtime.control import ROW
+from fakel.runtime.control import PARALLEL, ROW
 from fakel.runtime.native import Library
-from fakel.runtime.team import run_rows
+from fakel.runtime.team import Flight, run_rows, settle
 from fakel.runtime.trace import Label, number_of
 
 ALIGNMENT = 64
@@ -47,6 +47,8 @@ class Image:
         rows: kernel calls, in order.
         segments: ("table", first row, row after the last) or ("interpret", step, 0), in order.
         kernels: their names.
+        certain: the row before which all must be done until none can fail.
+        due: for each buffer of results, the row before which all must be done until it is final.
     """
 
     buffers: int
@@ -59,6 +61,8 @@ class Image:
     rows: tuple[Row, ...]
     segments: tuple[tuple[str, int, int], ...]
     kernels: tuple[str, ...]
+    certain: int
+    due: tuple[tuple[int, int], ...]
 
 
 _runs = itertools.count(1)
@@ -86,6 +90,11 @@ class Program:
             for number, place, size, kind in image.temporaries
         }
         self.outputs = [(n, Pool(shape, np.dtype(kind))) for n, shape, kind in image.outputs]
+        self.due = dict(image.due)
+        # whether it pays to leave it to the workers at some row
+        self.flies = [kind for kind, _, _ in image.segments] == ["table"] and any(
+            row.flags & PARALLEL for row in image.rows[image.certain :]
+        )
         self._finished = np.zeros(1, np.int64)
         self._build_table()
 
@@ -116,12 +125,13 @@ class Program:
 
     def run(self, nodes: Mapping[int, Node], leaves: list[Node]) -> None:
         """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may
-        have lost theirs afterwards.
+        have lost theirs afterwards. Workers may still be at it: see ``runtime/team.py``.
 
         Args:
             nodes: by position; those that are held are enough.
             leaves: in the order of the key.
         """
+        settle()
         self.used = next(_runs)
         arrays, addresses = self._arrays.copy(), self._addresses
         where: dict[int, int] = {}
@@ -142,10 +152,14 @@ class Program:
                     with np.errstate(all="ignore"):
                         self.interpret(start, arrays)
                     continue
-                status = run_rows(self._base + ROW * 8 * start, stop - start)
+                flight = None
+                if self.flies:
+                    flight = Flight(stop, self.image.certain, arrays, self.due, self)
+                status = run_rows(self._base + ROW * 8 * start, stop - start, flight)
                 if status:
                     raise self.failure(start + (status >> 32), status & 0xFFFFFFFF)
         except BaseException:
+            settle()
             if self._finished[0]:
                 self._hand_over(nodes, arrays, where)
             raise

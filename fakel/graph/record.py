@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from fakel.graph.node import FAILED, Node, Operator
 from fakel.graph.run import Call, Run, expand, forget_states
 from fakel.interpreter import Interpreter
-from fakel.runtime import trace
+from fakel.runtime import settle, settle_contents, settle_memory, trace
 
 # While a sample is loaded, a node with at most so many elements is computed as it is recorded.
 _SMALL = 1 << 18
@@ -88,6 +88,9 @@ def record(
     node = Node(operator, inputs, parameters, shape, dtype)
     recorder = _recorder
     if recorder.at_once and _computes_at_once(node):
+        for source in inputs:
+            if source is not None:
+                settle_contents(source.value)
         Interpreter().run([node])
         return node
     recorder.pending.append(node)
@@ -180,6 +183,7 @@ def current_run() -> Run:
 
 def use_executor(executor: Executor) -> Executor:
     """Sets what runs programs from now on; returns what did before."""
+    settle()
     before, _recorder.executor = _recorder.executor, executor
     _recorder.compiling = executor if isinstance(executor, Compiling) else None
     forget_states()  # they hold programs of the executor before
@@ -210,6 +214,7 @@ def flush() -> None:
         recorder.backward_pending = False
         if watching.capture is not None:
             watching.capture.spoil("values were computed")
+        settle()
         if sys.getrefcount(run) == _ALONE:
             # nobody can go backward through this run any more
             for call in run.calls:
@@ -306,7 +311,22 @@ def _fail(program: list[Node], error: Exception) -> None:
 
 
 def computed(node: Node) -> Any:
-    """The node's array; flushes when it is pending, raises what its computation raised."""
+    """The node's array; flushes when it is pending, raises what its computation raised. No program
+    uses the memory any longer: it may be handed out.
+    """
+    value = _value(node)
+    settle_memory(value)
+    return value
+
+
+def contents(node: Node) -> Any:
+    """The node's array as `computed` gives it, but only to be read, and not to be kept."""
+    value = _value(node)
+    settle_contents(value)
+    return value
+
+
+def _value(node: Node) -> Any:
     if watching.capture is not None:
         watching.capture.spoil("a value was looked at")
     if node.value is None:

@@ -29,7 +29,16 @@ _OURS = str(Path(__file__).parent.parent) + "/"
 # of fakel's own code, what lasts only through tensors
 _HARMLESS = tuple(
     _OURS + name
-    for name in ("autograd/", "graph/", "interpreter/", "nn/", "ops/", "recall/", "tensor/")
+    for name in (
+        "autograd/",
+        "graph/",
+        "interpreter/",
+        "nn/",
+        "ops/",
+        "recall/",
+        "runtime/",
+        "tensor/",
+    )
 )
 _LIBRARIES = (str(Path(np.__file__).parent) + "/", str(Path(dis.__file__).parent) + "/", "<frozen")
 _LASTING = frozenset(

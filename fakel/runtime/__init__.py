@@ -2,7 +2,7 @@
 
 from fakel.runtime.cache import cache_folder
 from fakel.runtime.native import compile_kernel, load_library
-from fakel.runtime.team import run_rows, run_table
+from fakel.runtime.team import run_rows, run_table, settle, settle_contents, settle_memory
 from fakel.runtime.threads import available_processors, get_num_threads, set_num_threads
 
 __all__ = [
@@ -14,4 +14,7 @@ __all__ = [
     "run_rows",
     "run_table",
     "set_num_threads",
+    "settle",
+    "settle_contents",
+    "settle_memory",
 ]

@@ -62,7 +62,7 @@ _kernel = ir.FunctionType(_word, [_words, _word, _word])
 
 # of the time for which workers watch for a program, they leave this share to the first thread to
 # take a serial row: what serial rows read and write then mostly stays in one processor's cache
-_HESITATION = 11  # a power of two: about a microsecond
+_HESITATION = 9  # a power of two: four microseconds
 
 
 def driver_text(machine: str, timed: bool = False) -> str:

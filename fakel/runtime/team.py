@@ -131,13 +131,13 @@ class Flight:
         owner: whose native code it is.
     """
 
-    __slots__ = ("arrays", "due", "owner", "reached", "roots", "rows")
+    __slots__ = ("arrays", "certain", "due", "owner", "reached", "roots", "rows")
 
     def __init__(
         self, rows: int, reached: int, arrays: dict[int, Any], due: dict[int, int], owner: Any
     ) -> None:
         self.rows = rows
-        self.reached = reached
+        self.certain = self.reached = reached
         self.arrays = arrays
         self.due = due
         self.owner = owner
@@ -172,9 +172,12 @@ def settle() -> None:
         return
     with _lock:
         flight = _flight
+        status = 0
         if flight is not None and _team is not None:
-            _team.join(flight.rows)
+            status = _team.join(flight.rows)
         _flight = None
+        if status and flight is not None and status >> 32 >= flight.certain:
+            raise RuntimeError(f"row {status >> 32} failed, which cannot: {status & 0xFFFFFFFF}")
 
 
 def settle_contents(array: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fakel.graph import VIEW, WRITE, Node, computed, leaf, record, strided, watching
+from fakel.graph import VIEW, WRITE, Node, computed, contents, leaf, record, strided, watching
 from fakel.interpreter import narrow, widen
 from fakel.tensor import dtypes
 from fakel.tensor.device import CPU, device
@@ -196,7 +196,7 @@ class Tensor:
 
     def _array(self) -> np.ndarray:
         """The values as a NumPy array in storage dtype; not to be written or handed out."""
-        buffer: np.ndarray = computed(self._storage.node)
+        buffer: np.ndarray = contents(self._storage.node)
         shape, start = self._shape, self._offset
         if self._strides is not None:
             return strided(buffer, shape, self._strides, start)

@@ -335,6 +335,7 @@ def sparse_weight_gradient(
     plan.call(
         sum_sparse(spec), [source, gradient, chosen, maxima, sums, frames], writes=[sums, frames],
         errors=lambda status: RuntimeError("max_pool_gradient: an index lies outside the input"),
+        trusted=plan.makes(chosen),
     )  # fmt: skip
     plan.call(join_sparse(spec), [sums, *results], writes=results, parallel=False)
     return True

@@ -64,7 +64,14 @@ def cross_entropy(
     kernel = _Kernel(rows, loss.parameters["ignore_index"], reduction, gradient is not None)
     kernel.write(parallel)
     written = [access for name, access, _ in operands if name in ("loss", "total", "gradient")]
-    plan.call(rows.kernel, rows.accesses, written, parallel, errors=out_of_bounds)
+    plan.call(
+        rows.kernel,
+        rows.accesses,
+        written,
+        parallel,
+        errors=out_of_bounds,
+        indices=[(chosen, x.shape[1])],
+    )
     if parallel:
         arguments = [
             losses,

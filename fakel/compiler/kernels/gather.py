@@ -102,7 +102,10 @@ def _take(
         place = build.let(dot(outer, outer_out) + dot(middle, middle_out))
         _copy(build, (x, start, inner_in), (target_buffer, place, inner_out), inner_sizes)
     arguments = [source, *indices, out]
-    plan.call(build.kernel, arguments, writes=[out], parallel=parallel, errors=errors)
+    checked = [] if negative else [(i, source.shape[d]) for i, d in zip(indices, dims, strict=True)]
+    plan.call(
+        build.kernel, arguments, writes=[out], parallel=parallel, errors=errors, indices=checked
+    )
     return True
 
 
@@ -165,7 +168,10 @@ def _gather(plan: Any, node: Node) -> bool:
         inner([])
     errors = out_of_dimension(dim, source.shape[dim])
     arguments = [source, index, out]
-    plan.call(build.kernel, arguments, writes=[out], parallel=parallel, errors=errors)
+    checked = [(index, source.shape[dim])]
+    plan.call(
+        build.kernel, arguments, writes=[out], parallel=parallel, errors=errors, indices=checked
+    )
     return True
 
 

@@ -98,7 +98,10 @@ def _nll_loss(plan: Any, node: Node) -> bool:
     elif reduction == "sum":
         build.store(losses, 0, cast(added, loss.scalar))
     arguments = [*targets.accesses, source, loss, total]
-    plan.call(build.kernel, arguments, writes=[loss, total], parallel=False, errors=out_of_bounds)
+    plan.call(
+        build.kernel, arguments, writes=[loss, total], parallel=False, errors=out_of_bounds,
+        indices=[(target, source.shape[1])],
+    )  # fmt: skip
     return True
 
 
@@ -129,5 +132,8 @@ def _nll_loss_gradient(plan: Any, node: Node) -> bool:
             place = row * size + chosen * positions + position
             build.store(result, place, select(counts, value, 0))
     arguments = [*targets.accesses, grad, total, out]
-    plan.call(build.kernel, arguments, writes=[out], parallel=parallel, errors=out_of_bounds)
+    plan.call(
+        build.kernel, arguments, writes=[out], parallel=parallel, errors=out_of_bounds,
+        indices=[(target, classes)],
+    )  # fmt: skip
     return True

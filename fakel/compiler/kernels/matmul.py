@@ -167,9 +167,9 @@ def _shares(batch: int, tiles: Tiling, strip: int, by_rows: bool) -> tuple[int, 
     """In how many parts threads share the rows, and in how many groups the strips, of so many bytes
     each: groups should stay in the cache, and threads should get equal numbers of them.
 
-    Sharing rows, where that is fair, keeps a thread on memory of its own, which is what pointwise kernels do: the
-    gradient of a weight stays in the cache of the processor that updates it and reads it next.
-    Where strips are copied, each is copied once.
+    Sharing rows, where that is fair, keeps a thread on memory of its own, which is what pointwise
+    kernels do: the gradient of a weight stays in the cache of the processor that updates it and
+    reads it next. Where strips are copied, each is copied once.
     """
     threads = get_num_threads()
     groups = min(tiles.column_tiles, -(-tiles.column_tiles * strip // _GROUP_BYTES))

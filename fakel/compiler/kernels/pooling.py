@@ -151,6 +151,7 @@ def _max_pool_gradient(plan: Any, node: Node) -> bool:
         kernel, [*gradient.sources, indices, result], writes=[result],
         parallel=result.count > SMALL,
         errors=lambda status: RuntimeError("max_pool_gradient: an index lies outside the input"),
+        trusted=plan.makes(indices),
     )  # fmt: skip
     return True
 

@@ -168,7 +168,8 @@ def _tiling(
     def cost(tiles: Tiling) -> tuple[float, int]:
         # the thread with most tiles decides, when rows or when columns are shared
         uneven = min(
-            -(-count // threads) * threads / count for count in (tiles.row_tiles, tiles.column_tiles)
+            -(-count // threads) * threads / count
+            for count in (tiles.row_tiles, tiles.column_tiles)
         )
         return tiles.cycles * uneven, tiles.row_tiles * tiles.column_tiles
 

@@ -139,7 +139,10 @@ def _put(
             source = x, start, inner_in
             _place(build, source, (result, place, inner_out), inner_sizes, accumulate)
     arguments = [values, *indices, out]
-    plan.call(build.kernel, arguments, writes=[out], parallel=parallel, errors=errors)
+    checked = [] if negative else [(i, node.shape[d]) for i, d in zip(indices, dims, strict=True)]
+    plan.call(
+        build.kernel, arguments, writes=[out], parallel=parallel, errors=errors, indices=checked
+    )
     return True
 
 
@@ -198,5 +201,8 @@ def _scatter(plan: Any, node: Node) -> bool:
     inner({})
     errors = out_of_dimension(dim, node.shape[dim])
     arguments = [values, index, out]
-    plan.call(build.kernel, arguments, writes=[out], parallel=parallel, errors=errors)
+    checked = [(index, node.shape[dim])]
+    plan.call(
+        build.kernel, arguments, writes=[out], parallel=parallel, errors=errors, indices=checked
+    )
     return True
