@@ -52,8 +52,13 @@ class Replay:
         native = self.native()
         if native is None:
             return False
-        all_leaves, nodes = run.leaves, run.nodes
-        leaves = [all_leaves[number] for number in self.leaves]
+        all_leaves = run.leaves
+        return self.compute(native, run.nodes, [all_leaves[number] for number in self.leaves])
+
+    def compute(self, native: Any, nodes: list[Node], leaves: list[Node]) -> bool:
+        """Computes these nodes of a run from leaves in the program's order; False when that takes
+        another program.
+        """
         for leaf in leaves:
             if leaf.operator is VIEW:
                 return False  # may not be contiguous

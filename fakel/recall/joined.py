@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakel.graph import Call, Run, begin_backward, current_run, flush, recording
+from fakel.graph import Call, Run, begin_backward, current_run, flush, recorded_since, recording
 from fakel.recall.backward import BackwardTemplate
 from fakel.recall.capture import SpoiltError
+from fakel.recall.direct import Direct
 from fakel.recall.keys import is_operand
 from fakel.recall.template import ARGUMENT, MADE, Described, Recorded, Template, lead
 from fakel.tensor import Tensor
@@ -55,6 +56,7 @@ class Joined:
         self.gradients = gradients
         self.updates = updates
         self.flushes = flushes
+        self.direct: Direct | None = None
 
     def replay(self, arguments: list[Tensor]) -> list[Tensor] | None:
         """Does it all for these arguments; returns what the template makes, or None, with nothing
@@ -80,15 +82,35 @@ class Joined:
         begin_backward()
         for update, counts in zip(self.updates, counted, strict=True):
             update.store(counts)
-        made = self._record([*arguments, *self.fixed], numbers)
+        tensors = [*arguments, *self.fixed]
+        made = None
+        if self.direct is not None:
+            made = self.direct.execute(tensors, numbers)
+        recorded = made is None
+        if made is None:
+            made = self._record(tensors, numbers)
         for parameter in self.cleared:
             parameter._grad = None
         for parameter, place, stamp in self.gradients:
             gradient = parameter._grad = made[place]
             gradient._stamp = stamp
-        if self.flushes:
-            flush()
+        if self.flushes and recorded:
+            self._flush()
         return made
+
+    def _flush(self) -> None:
+        """Flushes, and looks for the program that this leads to."""
+        direct, run = None, current_run()
+        if (
+            self.direct is None
+            and run.state is not None
+            and len(run.calls) == recorded_since() == 1
+        ):
+            direct = Direct(self.template, run)
+        del run
+        flush()
+        if direct is not None and direct.find():
+            self.direct = direct
 
     def _record(self, tensors: list[Tensor], numbers: list[float]) -> list[Tensor]:
         template = self.template

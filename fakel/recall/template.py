@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.autograd.modes import state as modes
-from fakel.graph import Call, Node, add_call, current_run, flush_if_much, leaf
+from fakel.graph import Call, Node, Run, add_call, current_run, flush_if_much, leaf
 from fakel.graph.run import Recipe, outside
 from fakel.recall.deferred import Deferred
 from fakel.tensor import Size, Storage, Tensor
@@ -153,8 +153,21 @@ class Template:
         run = current_run()
         number = len(run.calls)
         call.edges = edges
-        state = run.state
         add_call(call, self.size)
+        result = self.make(call, arguments, run, number)
+        flush_if_much()
+        return result
+
+    def make(self, call: Call, arguments: list[Tensor], run: Run, number: int) -> Any:
+        """Makes, writes and returns what the call does, which exposes its nodes.
+
+        Args:
+            call: it.
+            arguments: the tensors among its arguments.
+            run: its run.
+            number: its number there.
+        """
+        state = run.state
         slots: Any = call.slots
         made = [Storage(slots[slot], dtype, n, layout) for slot, dtype, n, layout in self.storages]
         if self.kept:
@@ -172,10 +185,8 @@ class Template:
         if self.only is not None:
             result = self._tensor(self.only, arguments, made, run, number)
             result._stamp = state
-        else:
-            result = self._results(self.results, arguments, made, run, number)
-        flush_if_much()
-        return result
+            return result
+        return self._results(self.results, arguments, made, run, number)
 
     def _results(
         self, described: Any, arguments: list[Tensor], made: list[Storage], run: Any, number: int

@@ -144,8 +144,8 @@ def test_an_interrupted_program_runs_once_or_not_at_all(monkeypatch):
 
     genuine = program.run_rows
 
-    def interrupted(table, rows):
-        status = genuine(table, rows)
+    def interrupted(table, rows, flight):
+        status = genuine(table, rows, flight)
         if status == 0:
             raise KeyboardInterrupt
         return status

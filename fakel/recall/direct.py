@@ -1,0 +1,82 @@
+"""A joined call whose program is known, run without being recorded.
+
+Recording serves to find out what is wanted and which program computes that. A joined call that is
+followed by a flush, with nothing recorded before it, always wants the same; its program is the one
+that the run of this call led to before.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from fakel.graph import Node, Run, recorded_since, recording
+from fakel.recall.template import Template
+from fakel.runtime import settle
+from fakel.tensor import Tensor
+
+
+class Direct:
+    """Runs the program of a call.
+
+    Args:
+        template: the call's template.
+        run: the run that consists of this call only, before its flush.
+    """
+
+    def __init__(self, template: Template, run: Run) -> None:
+        self.template = template
+        self.state = run.state
+        slots: list[Any] = run.calls[0].slots  # type: ignore[assignment]
+        places = {id(node): place for place, node in reversed(list(enumerate(slots)))}
+        self.leaves = [places[id(leaf)] for leaf in run.leaves]
+        self.replay: Any = None
+
+    def find(self) -> bool:
+        """Finds the program, once the run was flushed; whether there is one to be used."""
+        variants = getattr(self.state, "variants", {})
+        if len(variants) == 1:
+            (self.replay,) = variants.values()
+        return self.replay is not None
+
+    def execute(self, tensors: list[Tensor], numbers: list[float]) -> list[Tensor] | None:
+        """What the call makes, computed; None, with nothing done, where it must be recorded."""
+        native = self.replay.native()
+        if native is None or recorded_since():
+            return None
+        template = self.template
+        with recording():
+            settle()
+            if any(tensors[position]._grad_fn is not None for position in template.edges):
+                return None
+            call = template.start(tensors, numbers)
+            slots: list[Any] = call.slots  # type: ignore[assignment]
+            places = self.leaves
+            leaves = [slots[places[number]] for number in self.replay.leaves]
+            for number in self.replay.donated:
+                # its storage, the slots and the list refer to it
+                if sys.getrefcount(leaves[number]) != _OURS:
+                    return None
+            nodes = [Node(*each[:1], (), *each[1:]) for each in template.outside]
+            if not self.replay.compute(native, nodes, leaves):
+                return None
+            slots += nodes
+            run = Run()
+            run.state = None
+            call.freed = True
+            call.edges = [tensors[position] for position in template.edges]
+            run.calls.append(call)
+            made: list[Tensor] = template.make(call, tensors, run, 0)
+            call.slots = None
+        return made
+
+
+def _measure() -> int:
+    """The references to a leaf that its storage, the slots and the list of leaves hold."""
+    slots = [Node(None, (), {}, (), None)]  # type: ignore[arg-type]
+    held = slots[0]  # instead of a storage
+    leaves = [slots[number] for number in range(1)]
+    return [sys.getrefcount(leaves[number]) for number in range(1) if held][0]
+
+
+_OURS = _measure()
