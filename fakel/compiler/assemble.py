@@ -19,7 +19,7 @@ from fakel.compiler.schedule import schedule
 from fakel.compiler.sharing import share_memory
 from fakel.graph import strided
 from fakel.interpreter import evaluate
-from fakel.runtime.control import ORDERED, PARALLEL
+from fakel.runtime.control import FINE, ORDERED, PARALLEL
 from fakel.runtime.native import Library, load_library
 from fakel.runtime.trace import Label
 from fakel.tensor.size import contiguous_strides
@@ -106,6 +106,7 @@ class Planned(Program):
                     segments.append(("interpret", self.steps.index(step), 0))
                     continue
                 flags = (PARALLEL if step.parallel else 0) | (0 if place else ORDERED)
+                flags |= FINE if step.parallel and step.fine else 0
                 arguments = tuple(self._arguments(step))
                 rows.append(Row(self._kernel(step.kernel), flags, arguments, label(step)))
         updated = {self.root[buffer] for step in self.steps for buffer in step.writes}

@@ -73,6 +73,7 @@ class Call:
     operators: tuple[str, ...] = ()
     operations: int = 0
     apart: bool = False
+    fine: bool = False
     trusted: bool = False
 
     @property

@@ -198,6 +198,7 @@ class Plan:
         elementwise: bool | Sequence[int] = False,
         parts: Sequence[Value] = (),
         apart: bool = False,
+        fine: bool = False,
         indices: Sequence[tuple[Access, int]] = (),
         trusted: bool = False,
     ) -> None:
@@ -214,6 +215,7 @@ class Plan:
                 say which arguments this is true of among each other.
             parts: the values that it computes, where they are not what is being lowered.
             apart: calls that say so and write the same buffer write different elements of it.
+            fine: threads may share it in more parts than there are threads.
             indices: what it checks, from 0 on, and below which size. Where earlier calls have
                 checked the same, it cannot fail.
             trusted: it cannot fail for another reason.
@@ -238,6 +240,7 @@ class Plan:
                 names,
                 work,
                 apart,
+                fine,
                 trusted,
             )
         )

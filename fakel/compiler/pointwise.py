@@ -263,6 +263,7 @@ class _Several:
             parallel=parallel,
             elementwise=[number for part in parts for number in part],
             parts=self.nodes,
+            fine=True,
         )
 
     def _part(self, number: Expression, low: Expression, end: Expression) -> None:

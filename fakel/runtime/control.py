@@ -25,6 +25,7 @@ TALLIES = 8  # the address of the rows' tallies
 RUNNING = 9  # whether workers that come may take part
 ENDING = 10  # whether they are to end
 PRESENT = 11  # whether the thread that started the program takes part
+FINENESS = 12  # fine rows are cut into 2**fineness parts for each thread
 DONE = GATE  # the gate where threads wait for each other: it counts the parts that are done
 ACTIVE = 2 * GATE  # workers that may be looking at the program
 FAILURE = 2 * GATE + LINE  # the least (row << 32 | status) of a kernel that failed
@@ -42,6 +43,7 @@ MOST_PARTS = 64
 ROW = 4  # words of a table's row: function, arguments, flags, number of the label (see trace.py)
 PARALLEL = 1  # flags: the row is cut into as many parts as there are threads
 ORDERED = 2  # the row needs what earlier rows did
+FINE = 4  # a parallel row is cut into more parts, so that threads which are ahead can take over
 
 NOT_STARTED = -1  # the program needs the workers, and there are none yet
 NO_FAILURE = -1  # as an unsigned number above all others

@@ -28,6 +28,7 @@ from fakel.runtime.control import (
     DONE,
     ENDING,
     FAILURE,
+    FINENESS,
     HANDLE,
     MUTEX,
     NO_FAILURE,
@@ -215,10 +216,10 @@ class _Driver:
         build, (control, row, thread) = self._function("take", _void, _words, _word, _word)
         entry, tally = self._row(build, control, row)
         taken = _at(build, tally, TAKEN)
-        parallel = build.trunc(build.load(_at(build, entry, 2)), _bit)
-        parts = build.select(parallel, build.load(_at(build, control, THREADS)), _word(1))
+        parallel, parts, fineness = self._parts(build, control, entry)
         every = build.lshr(_word(-1), build.sub(_word(64), parts))
-        own = build.shl(_word(1), thread)
+        own = build.sub(build.shl(_word(1), build.shl(_word(1), fineness)), _word(1))
+        own = build.shl(own, build.shl(thread, fineness))
         present = build.load_atomic(_at(build, control, PRESENT), "monotonic", 8)
         present = build.icmp_signed("!=", present, _word(0))
         first = build.icmp_signed("==", thread, _word(0))
@@ -230,8 +231,9 @@ class _Driver:
             before = build.load_atomic(taken, "monotonic", 8)
             free = build.and_(build.not_(before), every)
             leave(build.icmp_signed("==", free, _word(0)))
-            mine, lowest = build.and_(free, own), build.and_(free, build.neg(free))
-            bit = build.select(build.icmp_signed("!=", mine, _word(0)), mine, lowest)
+            mine = build.and_(free, own)
+            mine = build.select(build.icmp_signed("!=", mine, _word(0)), mine, free)
+            bit = build.and_(mine, build.neg(mine))  # the lowest
             # monotonic: `reach` orders what parts do
             before = build.atomic_rmw("or", taken, bit, "monotonic")
             with build.if_then(build.icmp_signed("==", build.and_(before, bit), _word(0))):
@@ -264,6 +266,16 @@ class _Driver:
         tallies = build.inttoptr(build.load(_at(build, control, TALLIES)), _words)
         entry = build.gep(table, [build.mul(row, _word(ROW))])
         return entry, build.gep(tallies, [build.mul(row, _word(TALLY))])
+
+    def _parts(
+        self, build: ir.IRBuilder, control: ir.Value, entry: ir.Value
+    ) -> tuple[ir.Value, ir.Value, ir.Value]:
+        """Whether a row is parallel, its number of parts, and how fine these are."""
+        flags = build.load(_at(build, entry, 2))
+        parallel, fine = build.trunc(flags, _bit), build.trunc(build.lshr(flags, _word(2)), _bit)
+        fineness = build.select(fine, build.load(_at(build, control, FINENESS)), _word(0))
+        threads = build.load(_at(build, control, THREADS))
+        return parallel, build.select(parallel, build.shl(threads, fineness), _word(1)), fineness
 
     def _call_kernel(
         self,
@@ -356,20 +368,19 @@ class _Driver:
         build, (control, table, rows) = self._function("count", _bit, _words, _words, _word)
         build.store(build.ptrtoint(table, _word), _at(build, control, TABLE))
         build.store(rows, _at(build, control, ROWS))
-        threads = build.load(_at(build, control, THREADS))
-        parts, any_parallel = build.alloca(_word), build.alloca(_bit)
-        build.store(_word(0), parts)
+        total, any_parallel = build.alloca(_word), build.alloca(_bit)
+        build.store(_word(0), total)
         build.store(_bit(0), any_parallel)
         with _counting(build, rows) as row:
             entry, tally = self._row(build, control, row)
-            parallel = build.trunc(build.load(_at(build, entry, 2)), _bit)
-            before = build.load(parts)
+            parallel, parts, _ = self._parts(build, control, entry)
+            before = build.load(total)
             build.store(before, _at(build, tally, BEFORE))
             build.store(_word(0), _at(build, tally, TAKEN))
-            build.store(build.add(before, build.select(parallel, threads, _word(1))), parts)
+            build.store(build.add(before, parts), total)
             build.store(build.or_(build.load(any_parallel), parallel), any_parallel)
         _, tally = self._row(build, control, rows)
-        build.store(build.load(parts), _at(build, tally, BEFORE))
+        build.store(build.load(total), _at(build, tally, BEFORE))
         build.ret(build.load(any_parallel))
         return build.function
 

@@ -25,6 +25,7 @@ from fakel.runtime import trace
 from fakel.runtime.control import (
     CONTROL,
     DONE,
+    FINENESS,
     GATE,
     MOST_PARTS,
     NOT_STARTED,
@@ -218,6 +219,11 @@ def _run_timed(team: Team, address: int, rows: int, recording: trace.Recording) 
     return status
 
 
+def fineness(threads: int) -> int:
+    """Fine rows are cut into 2**fineness parts for each thread."""
+    return max(min(2, (MOST_PARTS // threads).bit_length() - 1), 0)
+
+
 class Team:
     """The calling thread and `size - 1` workers, started by the first program that needs them.
 
@@ -241,6 +247,8 @@ class Team:
         self._workers[:, NUMBER] = range(1, size)
         control[WORKERS] = self._workers.ctypes.data
         control[THREADS] = size
+        # stamps have room for one part of a thread
+        control[FINENESS] = 0 if timed else fineness(size)
         self.control = control
         # with fewer processors than threads, who watches keeps the one away that is waited for
         patient = size <= available_processors()

@@ -348,7 +348,9 @@ def add_correlation(
         arguments.append(frames)
         writes.append(frames)
     # the parts of a transposed convolution's result do not overlap
-    plan.call(correlate(spec, tile), arguments, writes, spec.products > SMALL, apart=True)
+    plan.call(
+        correlate(spec, tile), arguments, writes, spec.products > SMALL, apart=True, fine=True
+    )
 
 
 def _correlate_rows(
@@ -373,7 +375,7 @@ def _correlate_rows(
         arguments.append(frames)
         writes.append(frames)
     kernel = correlate_rows(spec, tile, weight[1], parts)
-    plan.call(kernel, arguments, writes, spec.products > SMALL // 4, apart=True)
+    plan.call(kernel, arguments, writes, spec.products > SMALL // 4, apart=True, fine=True)
 
 
 def prepare(

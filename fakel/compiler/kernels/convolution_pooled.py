@@ -101,6 +101,7 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
             [images, weight, *biases, values, indices],
             writes=[values, indices],
             parallel=spec.products > SMALL,
+            fine=True,
         )
         return True
     if tile is None:
@@ -112,6 +113,7 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
         [*prepared, values, indices],
         writes=[values, indices],
         parallel=spec.batch > 1,
+        fine=True,
     )
     return True
 
@@ -335,7 +337,7 @@ def sparse_weight_gradient(
     plan.call(
         sum_sparse(spec), [source, gradient, chosen, maxima, sums, frames], writes=[sums, frames],
         errors=lambda status: RuntimeError("max_pool_gradient: an index lies outside the input"),
-        trusted=plan.makes(chosen),
+        trusted=plan.makes(chosen), fine=True,
     )  # fmt: skip
     plan.call(join_sparse(spec), [sums, *results], writes=results, parallel=False)
     return True

@@ -22,6 +22,7 @@ from fakel.compiler.kernels.products import (
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.meanings import is_pointwise
 from fakel.graph import Node
+from fakel.runtime.team import fineness
 from fakel.runtime.threads import get_num_threads
 
 # multiply-adds, and elements moved, from which several threads are worth their start
@@ -160,6 +161,7 @@ def _multiply(
         arguments,
         writes=writes,
         parallel=work >= _PARALLEL_WORK,
+        fine=True,
     )
 
 
@@ -172,10 +174,13 @@ def _shares(batch: int, tiles: Tiling, strip: int, by_rows: bool) -> tuple[int, 
     reads it next. Where strips are copied, each is copied once.
     """
     threads = get_num_threads()
+    fine = threads << fineness(threads)
     groups = min(tiles.column_tiles, -(-tiles.column_tiles * strip // _GROUP_BYTES))
     parts, groups = 1, max(groups, 1)
     if by_rows and batch == 1 and tiles.row_tiles % threads == 0:
-        return threads, groups
+        return min(fine, tiles.row_tiles), groups
+    if batch == 1 and tiles.column_tiles % threads == 0:
+        return 1, max(groups, min(fine, tiles.column_tiles))
 
     def uneven() -> bool:
         units = batch * parts * groups
