@@ -82,7 +82,7 @@ class Program:
         self.image = image
         self.libraries = libraries
         self.segments, self.leaves = image.segments, image.leaves
-        self.wholes, self.views = image.wholes, image.views
+        self.views = image.views
         self.arena = _aligned(image.size)
         # the arrays of buffers that lie in their own memory, but for those of leaves and outputs
         self._arrays: dict[int, np.ndarray] = {
@@ -91,6 +91,11 @@ class Program:
         }
         self.outputs = [(n, Pool(shape, np.dtype(kind))) for n, shape, kind in image.outputs]
         self.due = dict(image.due)
+        # whether runs need the arrays in the arena: for the interpreter, or as results
+        used = {buffer for _, buffer in image.wholes} | {view[1] for view in image.views}
+        self._shows_arena = bool(used & self._arrays.keys()) or any(
+            kind == "interpret" for kind, _, _ in image.segments
+        )
         # whether it pays to leave it to the workers at some row
         self.flies = [kind for kind, _, _ in image.segments] == ["table"] and any(
             row.flags & PARALLEL for row in image.rows[image.certain :]
@@ -113,15 +118,21 @@ class Program:
         for number, row in enumerate(image.rows):
             self.table[number] = functions[row.kernel], place, row.flags, number_of(row.label)
             place += 8 * len(row.arguments)
-        buffers = np.array([buffer for buffer, _ in given], np.intp)
+        buffers = np.array([buffer for buffer, _ in given], np.int64)
         offsets = np.array([offset for _, offset in given], np.int64)
-        self._patch_positions = np.flatnonzero(buffers != FINISHED)
-        self._patch_buffers = buffers[self._patch_positions]
-        self._patch_offsets = offsets[self._patch_positions]
-        self.arguments[: len(given)][buffers == FINISHED] = address_of(self._finished)
-        self._addresses = np.zeros(image.buffers, np.int64)
+        values = np.zeros(image.buffers, np.int64)
         for number, array in self._arrays.items():
-            self._addresses[number] = address_of(array)
+            values[number] = address_of(array)
+        values = values[buffers] + offsets
+        values[buffers == FINISHED] = address_of(self._finished)
+        self.arguments[: len(given)] = values
+        # what each run must put there: addresses of leaves and outputs, in this order
+        order = {number: place for place, (number, *_) in enumerate((*self.leaves, *self.outputs))}
+        self._patched = np.flatnonzero([buffer in order for buffer, _ in given])
+        self._places = np.array([order[int(buffers[each])] for each in self._patched], np.intp)
+        self._offsets = offsets[self._patched]
+        # results by node: the buffer, and where its address is among these
+        self._handed = [(node, buffer, order[buffer]) for node, buffer in image.wholes]
 
     def run(self, nodes: Mapping[int, Node], leaves: list[Node]) -> None:
         """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may
@@ -133,18 +144,20 @@ class Program:
         """
         settle()
         self.used = next(_runs)
-        arrays, addresses = self._arrays.copy(), self._addresses
-        where: dict[int, int] = {}
+        arrays = self._arrays.copy() if self._shows_arena else {}
+        addresses = []
         for number, leaf in self.leaves:
             node = leaves[leaf]
             arrays[number] = node.value
             if not node.address:
                 node.address = address_of(node.value)
-            addresses[number] = where[number] = node.address
+            addresses.append(node.address)
         for number, pool in self.outputs:
-            arrays[number], where[number] = pool.take()
-            addresses[number] = where[number]
-        self.arguments[self._patch_positions] = addresses[self._patch_buffers] + self._patch_offsets
+            arrays[number], address = pool.take()
+            addresses.append(address)
+        if addresses:
+            places = np.array(addresses, np.int64)[self._places]
+            self.arguments[self._patched] = np.add(places, self._offsets, places)
         self._finished[0] = 0
         try:
             for kind, start, stop in self.segments:
@@ -161,17 +174,17 @@ class Program:
         except BaseException:
             settle()
             if self._finished[0]:
-                self._hand_over(nodes, arrays, where)
+                self._hand_over(nodes, arrays, addresses)
             raise
-        self._hand_over(nodes, arrays, where)
+        self._hand_over(nodes, arrays, addresses)
 
     def _hand_over(
-        self, nodes: Mapping[int, Node], arrays: dict[int, np.ndarray], where: dict[int, int]
+        self, nodes: Mapping[int, Node], arrays: dict[int, np.ndarray], addresses: list[int]
     ) -> None:
-        for number, buffer in self.wholes:
+        for number, buffer, place in self._handed:
             node = nodes[number]
             node.value = arrays[buffer]
-            node.address = where[buffer]
+            node.address = addresses[place]
         for number, buffer, shape, strides, offset in self.views:
             nodes[number].value = strided(arrays[buffer], shape, strides, offset)
 

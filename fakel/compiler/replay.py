@@ -7,6 +7,7 @@ from typing import Any
 
 from fakel.compiler.structure import sole
 from fakel.graph import VIEW, Node, Run
+from fakel.runtime import settle
 
 
 class Replay:
@@ -62,6 +63,7 @@ class Replay:
         for leaf in leaves:
             if leaf.operator is VIEW:
                 return False  # may not be contiguous
+        settle()
         for number in self.donated:
             if not sole(leaves[number].value):
                 return False

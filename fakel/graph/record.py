@@ -214,7 +214,6 @@ def flush() -> None:
         recorder.backward_pending = False
         if watching.capture is not None:
             watching.capture.spoil("values were computed")
-        settle()
         if sys.getrefcount(run) == _ALONE:
             # nobody can go backward through this run any more
             for call in run.calls:
@@ -225,6 +224,7 @@ def flush() -> None:
             replay = run.state.variants.get(key)
             if replay is not None and _replayed(replay, run, pending):
                 return
+        settle()
         nodes = _expanded(pending)
         del pending
         # by identity: references would count as somebody's

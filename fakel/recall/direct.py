@@ -12,7 +12,6 @@ from typing import Any
 
 from fakel.graph import Node, Run, recorded_since, recording
 from fakel.recall.template import Template
-from fakel.runtime import settle
 from fakel.tensor import Tensor
 
 
@@ -46,7 +45,6 @@ class Direct:
             return None
         template = self.template
         with recording():
-            settle()
             if any(tensors[position]._grad_fn is not None for position in template.edges):
                 return None
             call = template.start(tensors, numbers)
