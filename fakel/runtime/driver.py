@@ -351,8 +351,6 @@ class _Driver:
         wanted = build.sub(build.load(threads), _word(1))
         # workers count programs from 0; plain stores: making a thread hands them to it
         build.store(_word(0), _at(build, control, PROGRAM + VALUE))
-        build.store(_word(0), _at(build, control, ACTIVE))
-        build.store(_word(0), _at(build, control, ENDING))
         build.store(_word(1), _at(build, control, STARTED))
         with _counting(build, wanted) as index:
             record = build.gep(records, [build.mul(index, _word(WORKER))])
@@ -454,6 +452,9 @@ class _Driver:
             record = build.gep(records, [build.mul(index, _word(WORKER))])
             handle = build.inttoptr(build.load(_at(build, record, HANDLE)), _bytes)
             self._call(build, "pthread_join", handle, None)
+        # they ended as active ones
+        build.store(_word(0), _at(build, control, ACTIVE))
+        build.store(_word(0), _at(build, control, ENDING))
         build.ret_void()
 
     def _function(self, name: str, result: ir.Type, *parameters: ir.Type) -> tuple[Any, Any]:

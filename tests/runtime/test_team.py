@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakel.runtime import run_table
+from fakel.runtime import run_table, team
 from tests.runtime.kernels import (
     ORDERED,
     PARALLEL,
@@ -197,6 +197,16 @@ def test_the_number_of_threads_may_change(threads):
         told = np.zeros(count, np.int64)
         assert Program((shape, (told,), PARALLEL)).run() == 0
         np.testing.assert_array_equal(told, [100 * count + i for i in range(count)])
+
+
+def test_serial_programs_run_after_the_workers_ended(threads):
+    threads(2)
+    slots = np.zeros(2, np.int64)
+    assert Program((count_up, (slots,), PARALLEL)).run() == 0
+    team._stop()
+    assert Program((count_up, (slots,), 0)).run() == 0
+    assert Program((count_up, (slots,), PARALLEL)).run() == 0
+    np.testing.assert_array_equal(slots, [3, 2])
 
 
 def test_an_idle_team_uses_no_time(threads):
