@@ -86,7 +86,7 @@ class Program:
         self.arena = _aligned(image.size)
         # the arrays of buffers that lie in their own memory, but for those of leaves and outputs
         self._arrays: dict[int, np.ndarray] = {
-            number: self.arena[place : place + size].view(kind)
+            number: self._temporary(place, size, kind)
             for number, place, size, kind in image.temporaries
         }
         self.outputs = [(n, Pool(shape, np.dtype(kind))) for n, shape, kind in image.outputs]
@@ -133,6 +133,9 @@ class Program:
         self._offsets = offsets[self._patched]
         # results by node: the buffer, and where its address is among these
         self._handed = [(node, buffer, order[buffer]) for node, buffer in image.wholes]
+
+    def _temporary(self, place: int, size: int, kind: str) -> np.ndarray:
+        return self.arena[place : place + size].view(kind)
 
     def run(self, nodes: Mapping[int, Node], leaves: list[Node]) -> None:
         """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may

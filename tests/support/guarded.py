@@ -44,11 +44,9 @@ class GuardedProgram(Planned):
     """A program in guarded memory, which notes its kernel calls."""
 
     def __init__(self, plan: Plan, at_end: bool, note: mmap.mmap) -> None:
-        super().__init__(plan)
         self.at_end, self.note = at_end, note
-        for number, array in self._arrays.items():
-            self._arrays[number] = room(array.size, array.dtype, at_end)
-            self._addresses[number] = self._arrays[number].ctypes.data
+        super().__init__(plan)
+        self.flies = False
         self.outputs = [(number, _Rooms(pool, at_end)) for number, pool in self.outputs]
         segments = []
         for kind, start, stop in self.segments:
@@ -59,6 +57,9 @@ class GuardedProgram(Planned):
                     # a note is an interpreted step that computes nothing
                     segments += [("interpret", -1 - row, 0), (kind, row, row + 1)]
         self.segments = tuple(segments)
+
+    def _temporary(self, place: int, size: int, kind: str) -> np.ndarray:
+        return room(size // np.dtype(kind).itemsize, kind, self.at_end)
 
     def run(self, nodes: Any, leaves: list[Node]) -> None:
         """Runs on copies of the leaves."""
