@@ -38,7 +38,7 @@ def program(lines, dtypes, kinds=("mixed",), second=False):
             if grad:
                 text += [
                     "wanted = found is not None and found.requires_grad",
-                    "if wanted and found.grad_fn.name() != 'NotImplemented':",
+                    "if wanted and (found is x or found.grad_fn.name() != 'NotImplemented'):",
                     "    (found * data(found.dtype.__str__()[6:], found.shape)).sum().backward()",
                     f"look({dtype}_{kind}_gradient=x.grad)",
                     "x.grad = None",
