@@ -41,6 +41,7 @@ from fakel.ops.adaptive_pooling import (
     fractional_max_pool,
 )
 from fakel.ops.attention import multi_head_attention_forward, scaled_dot_product_attention
+from fakel.ops.batch_normalization import batch_norm, instance_norm
 from fakel.ops.convolution import (
     conv1d,
     conv2d,
@@ -88,13 +89,7 @@ from fakel.ops.loss_ranking import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from fakel.ops.normalization import (
-    batch_norm,
-    instance_norm,
-    local_response_norm,
-    normalize,
-    rms_norm,
-)
+from fakel.ops.normalization import local_response_norm, normalize, rms_norm
 from fakel.ops.padding import pad
 from fakel.ops.pooling import (
     avg_pool1d,

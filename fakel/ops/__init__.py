@@ -55,6 +55,7 @@ _FAMILIES = (
     "convolution",
     "pooling",
     "adaptive_pooling",
+    "batch_normalization",
     "normalization",
     "activation",
     "softmax",

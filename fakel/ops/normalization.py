@@ -1,6 +1,6 @@
-"""Normalisations: batch, layer, group, instance, root mean square, local response, and vectors'.
+"""Normalisations of samples: layer, group, root mean square, local response, and vectors'.
 
-The first five are single nodes with gradient nodes of their own.
+The first three are single nodes with gradient nodes of their own.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from operator import index
 import numpy as np
 
 from fakel import ops
-from fakel.autograd import no_grad
 from fakel.ops.checks import BOOL, INTEGER, floating_only, refuse
-from fakel.ops.declare import gradient, operator, primitive, scalar
-from fakel.ops.inplace import check_writable, store
+from fakel.ops.declare import gradient, operator, primitive
+from fakel.ops.normalized import (
+    along_channels,
+    centre,
+    channel_sums,
+    check_kinds,
+    derivative_of_gradient,
+)
 from fakel.ops.padding import pad
 from fakel.ops.pooling import avg_pool2d
-from fakel.ops.pullback import pullback
-from fakel.tensor import Tensor, dtypes, finfo
+from fakel.tensor import finfo
 
 
 def _rows(array, elements):
@@ -26,276 +30,9 @@ def _rows(array, elements):
     return array.reshape(array.size // elements if elements else 0, elements)
 
 
-def _along_channels(vector, ndim):
-    """(channels,) so that it broadcasts with (batch, channels, *)."""
-    return vector.reshape(1, -1, *[1] * (ndim - 2))
-
-
-def _channel_sums(array):
-    """The sums over all but the channels, without losing precision over a large batch."""
-    batch, channels = array.shape[:2]
-    of_samples = array.reshape(batch, channels, math.prod(array.shape[2:])).sum(2, np.float64)
-    return of_samples.sum(0).astype(array.dtype)
-
-
-def _centre(array, dims):
-    """The mean over dimensions, which are kept, the array without it, and the mean of its squares.
-
-    A mean that is large against the deviation is rounded away by as much as counts there; the mean
-    of what is left says how much.
-    """
-    kind = array.dtype
-    mean = array.mean(dims, np.float64, keepdims=True).astype(kind)
-    centred = array - mean
-    centred -= centred.mean(dims, np.float64, keepdims=True).astype(kind)
-    return mean, centred, (centred * centred).mean(dims, np.float64, keepdims=True).astype(kind)
-
-
-# Batch normalisation
-
-
-@primitive("batch_norm", backward_name="NativeBatchNormBackward0")
-def _batch_norm(input, weight, bias, running_mean, running_var, momentum, *, eps):
-    """The result, the batch's mean and variance, and the next running ones (empty where None)."""
-    count = input.size / input.shape[1]
-    mean, centred, variance = _centre(input, (0, *range(2, input.ndim)))
-    mean, variance = mean.ravel(), variance.ravel()
-    scale = 1 / np.sqrt(variance + np.asarray(eps, input.dtype))
-    if weight is not None:
-        scale = scale * weight
-    centred *= _along_channels(scale, input.ndim).astype(input.dtype)
-    if bias is not None:
-        centred += _along_channels(bias, input.ndim)
-    unbiased = variance * np.asarray(count / max(count - 1, 1), input.dtype)
-    running = [
-        np.zeros((0,), input.dtype) if old is None else (1 - momentum) * old + momentum * new
-        for old, new in ((running_mean, mean), (running_var, unbiased))
-    ]
-    return centred, mean, variance, *running
-
-
-@primitive("batch_norm_gradient")
-def _batch_norm_gradient(output_gradient, input, weight, mean, variance, *, eps):
-    ndim, count = input.ndim, input.size / input.shape[1]
-    scale = 1 / np.sqrt(variance + np.asarray(eps, input.dtype))
-    normalised = (input - _along_channels(mean, ndim)) * _along_channels(scale, ndim)
-    bias_gradient = _channel_sums(output_gradient)
-    weight_gradient = _channel_sums(output_gradient * normalised)
-    normalised *= _along_channels(weight_gradient / np.asarray(count, input.dtype), ndim)
-    centred = output_gradient - _along_channels(
-        bias_gradient / np.asarray(count, input.dtype), ndim
-    )
-    centred -= normalised
-    centred *= _along_channels(scale if weight is None else scale * weight, ndim)
-    return centred, weight_gradient, bias_gradient
-
-
-def _pull_batch_norm(grads, input, weight, result1, result2, eps):
-    channels = (input.shape[1],)
-    kind = input.dtype
-    found = _batch_norm_gradient(
-        grads[0], input, weight, result1, result2, eps=eps,
-        shape=(tuple(input.shape), channels, channels), dtype=(kind, kind, kind),
-    )  # fmt: skip
-    return (*found, None, None, None)
-
-
-def _composite_batch_norm(input, weight, bias, eps):
-    dims = (0, *range(2, input.ndim))
-    centred = input - input.mean(dims, keepdim=True)
-    result = centred * ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
-    return result * _along_channels(weight, input.ndim) + _along_channels(bias, input.ndim)
-
-
-def _derivative_of_gradient(composite, size, grads, output_gradient, input, weight):
-    """The rule of a normalisation's gradient node, from the normalisation as a composite.
-
-    `composite` takes the input, and weight and bias of `size` elements.
-    """
-
-    def first(output_gradient, input, weight):
-        scale = input.new_ones(size) if weight is None else weight.reshape(-1)
-        return pullback(composite, (input, scale, input.new_zeros(size)), (output_gradient,))
-
-    return pullback(first, (output_gradient, input, weight), grads)
-
-
-gradient(_batch_norm, joint=_pull_batch_norm)
-gradient(
-    _batch_norm_gradient,
-    joint=lambda grads, output_gradient, input, weight, eps: (
-        *_derivative_of_gradient(
-            lambda *tensors: _composite_batch_norm(*tensors, eps), input.shape[1], grads,
-            output_gradient, input, weight),
-        None, None),
-)  # fmt: skip
-
-
-@primitive("batch_norm_inference", backward_name="NativeBatchNormBackward0")
-def _batch_norm_inference(input, weight, bias, running_mean, running_var, *, eps):
-    scale = 1 / np.sqrt(running_var + np.asarray(eps, running_var.dtype))
-    if weight is not None:
-        scale = scale * weight
-    result = input - _along_channels(running_mean, input.ndim)
-    result *= _along_channels(scale, input.ndim)
-    if bias is not None:
-        result += _along_channels(bias, input.ndim)
-    return result
-
-
-def _composite_inference(input, weight, bias, mean, variance, eps):
-    result = input - _along_channels(mean, input.ndim)
-    result = result * _along_channels((variance + eps).rsqrt(), input.ndim)
-    if weight is not None:
-        result = result * _along_channels(weight, input.ndim)
-    return result if bias is None else result + _along_channels(bias, input.ndim)
-
-
-gradient(
-    _batch_norm_inference,
-    joint=lambda grad, input, weight, bias, running_mean, running_var, eps: pullback(
-        lambda *tensors: _composite_inference(*tensors, eps),
-        (input, weight, bias, running_mean, running_var),
-        (grad,),
-    ),
-)
-
-
-def check_kinds(kernel, input, *parameters):
-    """Refuses an input that is no floating-point one, and parameters of another dtype than its
-    own; float32 ones go with 16-bit inputs.
-    """
-    halves = dtypes.float16, dtypes.bfloat16
-    for parameter in parameters:
-        if parameter is None or parameter.dtype is input.dtype:
-            continue
-        if parameter.dtype is dtypes.float32 and input.dtype.is_floating_point | (
-            kernel == "LayerNormKernelImpl"
-        ):
-            if input.dtype in halves:
-                continue
-            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
-        if input.dtype.is_floating_point:
-            raise RuntimeError(
-                "mixed dtype (CPU): expect parameter to have scalar type of "
-                f"{'Float' if input.dtype in halves else input.dtype.letter}"
-            )
-    floating_only(kernel, input)
-
-
-def _check_channels(name, tensor, channels):
-    if tensor is not None and tensor.numel() != channels:
-        raise RuntimeError(f"{name} should contain {channels} elements not {tensor.numel()}")
-
-
-@operator(method=False, out=False, namespace="nn.functional")
-def batch_norm(
-    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1,
-    eps=1e-05,
-):  # fmt: skip
-    """`(x - mean) / sqrt(variance + eps) · weight + bias` for each channel (arXiv:1502.03167).
-
-    Args:
-        input: (batch, channels, *).
-        running_mean, running_var: the statistics to use; when training, those of the batch are used
-            and these become `(1 - momentum) · old + momentum · new` in place.
-        weight, bias: (channels), or None.
-    """
-    if training:
-        if input.shape[0] * math.prod(input.shape[2:]) == 1:
-            raise ValueError(
-                "Expected more than 1 value per channel when training, got input size "
-                f"{input.shape}"
-            )
-    return _record_batch_norm(
-        input, running_mean, running_var, weight, bias, training, momentum, eps
-    )[0]
-
-
-def _record_batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps):
-    """The result, and the mean and the variance of each channel if training."""
-    floating_only("batch_norm", input)
-    if input.numel() == 0:
-        result = input if weight is None else input * weight[0]
-        return (result.clone() if bias is None else result + bias[0]), None, None
-    channels = input.shape[1]
-    if not training:
-        for name, tensor in (("running_mean", running_mean), ("running_var", running_var)):
-            if tensor is None:
-                raise RuntimeError(f"{name} must be defined in evaluation mode")
-    _check_channels("running_mean", running_mean, channels)
-    _check_channels("running_var", running_var, channels)
-    _check_channels("weight", weight, channels)
-    _check_channels("bias", bias, channels)
-    check_kinds("batch_norm", input, weight, bias, running_mean, running_var)
-    eps = float(eps)
-    if not training:
-        result = _batch_norm_inference(input, weight, bias, running_mean, running_var, eps=eps)
-        return result, None, None
-    statistics = running_mean, running_var
-    kind, sizes = input.dtype, [(0,) if old is None else (channels,) for old in statistics]
-    result, mean, variance, *updated = _batch_norm(
-        input, weight, bias, *statistics, scalar(momentum, kind), eps=eps,
-        shape=(tuple(input.shape), (channels,), (channels,), *sizes),
-        dtype=(kind, kind, kind, *(kind if old is None else old.dtype for old in statistics)),
-    )  # fmt: skip
-    with no_grad():
-        for old, new in zip(statistics, updated, strict=True):
-            if old is not None:
-                check_writable(old)
-                store(old, new)
-    return result, mean, variance
-
-
-@operator(method=False, out=False)
-def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
-    """`batch_norm`, and the mean and the inverse deviation of each channel (nothing if not
-    training)."""
-    result, mean, variance = _record_batch_norm(
-        input, running_mean, running_var, weight, bias, training, momentum, eps
-    )
-    if mean is None:
-        none = Tensor._zeros((0,), input.dtype)
-        return result, none, none
-    return result, mean.detach(), (variance.detach() + eps).rsqrt()
-
-
-@operator(method=False, out=False, namespace="nn.functional")
-def instance_norm(
-    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True,
-    momentum=0.1, eps=1e-05,
-):  # fmt: skip
-    """Batch normalisation of each sample on its own (Ulyanov et al., arXiv:1607.08022).
-
-    `use_input_stats=False` uses the running statistics, as `batch_norm` does in evaluation.
-    """
-    if not use_input_stats:
-        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    if math.prod(input.shape[2:]) == 1:
-        raise ValueError(
-            f"Expected more than 1 spatial element when training, got input size {input.shape}"
-        )
-    batch, channels = input.shape[:2]
-    shape = tuple(input.shape)
-    repeated = [
-        None if t is None else t.repeat(batch) for t in (running_mean, running_var, weight, bias)
-    ]
-    result = batch_norm(
-        input.reshape(1, batch * channels, *shape[2:]), *repeated, True, momentum, eps
-    )
-    with no_grad():
-        for running, updated in zip((running_mean, running_var), repeated, strict=False):
-            if running is not None:
-                running.copy_(updated.reshape(batch, channels).mean(0))
-    return result.reshape(shape)
-
-
-# Layer and group normalisation: rows of a matrix, (rows, elements of a row)
-
-
 def _normalise_rows(rows, eps):
     """The normalised rows, their means and the factors that they were scaled by."""
-    mean, centred, variance = _centre(rows, 1)
+    mean, centred, variance = centre(rows, 1)
     scale = 1 / np.sqrt(variance + np.asarray(eps, rows.dtype))
     centred *= scale
     return centred, mean, scale
@@ -355,7 +92,7 @@ gradient(_layer_norm, joint=_pull_layer_norm)
 gradient(
     _layer_norm_gradient,
     joint=lambda grads, output_gradient, input, weight, elements, eps: (
-        *_derivative_of_gradient(
+        *derivative_of_gradient(
             lambda *tensors: _composite_layer_norm(*tensors, elements, eps), elements, grads,
             output_gradient, input, weight),
         None, None),
@@ -427,9 +164,9 @@ def _group_norm(input, weight, bias, *, groups, eps):
     result, mean, scale = _normalise_rows(rows, eps)
     result = result.reshape(input.shape)
     if weight is not None:
-        result *= _along_channels(weight, input.ndim)
+        result *= along_channels(weight, input.ndim)
     if bias is not None:
-        result += _along_channels(bias, input.ndim)
+        result += along_channels(bias, input.ndim)
     return result, mean.ravel(), scale.ravel()
 
 
@@ -438,10 +175,10 @@ def _group_norm_gradient(output_gradient, input, weight, mean, scale, *, groups,
     scale = scale[:, None]
     rows = input.reshape(len(scale), math.prod(input.shape[1:]) // groups)
     normalised = (rows - mean[:, None]) * scale
-    weight_gradient = _channel_sums(output_gradient * normalised.reshape(input.shape))
-    bias_gradient = _channel_sums(output_gradient)
+    weight_gradient = channel_sums(output_gradient * normalised.reshape(input.shape))
+    bias_gradient = channel_sums(output_gradient)
     if weight is not None:
-        output_gradient = output_gradient * _along_channels(weight, input.ndim)
+        output_gradient = output_gradient * along_channels(weight, input.ndim)
     pulled = _pull_rows(output_gradient.reshape(rows.shape), normalised, scale)
     return pulled.reshape(input.shape), weight_gradient, bias_gradient
 
@@ -458,7 +195,7 @@ def _composite_group_norm(input, weight, bias, groups, eps):
     rows = input.reshape(input.shape[0] * groups, -1)
     centred = rows - rows.mean(1, keepdim=True)
     result = centred * ((centred * centred).mean(1, keepdim=True) + eps).rsqrt()
-    scale, shift = (_along_channels(vector, input.ndim) for vector in (weight, bias))
+    scale, shift = (along_channels(vector, input.ndim) for vector in (weight, bias))
     return result.reshape(input.shape) * scale + shift
 
 
@@ -466,7 +203,7 @@ gradient(_group_norm, joint=_pull_group_norm)
 gradient(
     _group_norm_gradient,
     joint=lambda grads, output_gradient, input, weight, groups, eps: (
-        *_derivative_of_gradient(
+        *derivative_of_gradient(
             lambda *tensors: _composite_group_norm(*tensors, groups, eps), input.shape[1], grads,
             output_gradient, input, weight),
         None, None),
@@ -568,7 +305,7 @@ def _composite_rms_norm(input, weight, bias, elements, eps):
 gradient(_rms_norm, joint=_pull_rms_norm)
 gradient(
     _rms_norm_gradient,
-    joint=lambda grads, output_gradient, input, weight, elements, eps: _derivative_of_gradient(
+    joint=lambda grads, output_gradient, input, weight, elements, eps: derivative_of_gradient(
         lambda *tensors: _composite_rms_norm(*tensors, elements, eps), elements, (*grads, None),
         output_gradient, input, weight),
 )  # fmt: skip
