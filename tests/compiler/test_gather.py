@@ -183,6 +183,14 @@ def test_writing_nothing_leaves_everything():
     np.testing.assert_array_equal(found[1], given + 1)
 
 
+def test_picking_nothing_has_a_gradient_of_zeros():
+    with running_on(Native()):
+        weight = fakel.tensor(FLOATS).requires_grad_()
+        index = fakel.zeros(0, 9, dtype=fakel.int64)
+        (fakel.nn.functional.embedding(index, weight, padding_idx=3) * 0.5).sum().backward()
+        np.testing.assert_array_equal(weight.grad.numpy(), np.zeros_like(FLOATS))
+
+
 def test_a_number_picked_by_a_number():
     """No kernel takes these; their pending inputs are computed for the interpreter."""
 

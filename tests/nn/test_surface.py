@@ -28,7 +28,7 @@ MISSING = {
     "nn.utils.rnn": set(),
     "nn.utils.prune": set(),
     "nn.utils.parametrize": {"transfer_parametrizations_and_params"},
-    "nn.utils.parametrizations": {"orthogonal"},
+    "nn.utils.parametrizations": set(),
     "nn.parameter": set(),
     "nn.common_types": set(),
     "nn.grad": set(),

@@ -29,8 +29,9 @@ def dot(indices: Sequence[Any], steps: Sequence[int]) -> Expression:
 
 
 def unravel(number: Expression, sizes: Sequence[int]) -> list[Expression]:
-    """The indices of the element with this number."""
+    """The indices of the element with this number; where a size is 0, there is none."""
     indices = []
+    sizes = [max(size, 1) for size in sizes]
     behind = math.prod(sizes)
     for position, size in enumerate(sizes):
         behind //= size
