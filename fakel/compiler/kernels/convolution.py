@@ -334,9 +334,10 @@ def add_correlation(
             input channels within a group, rows and columns of taps.
         result: begins at the first output.
     """
-    rows, tile = tile_of_rows(spec), spec.tile
+    apart = weight[1][2]
+    rows, tile = tile_of_rows(spec, apart), spec.tile
     in_order = bias is None or bias.strides[0] == 1
-    if rows is not None and in_order and rows.cycles(spec) < spec.cycles(tile):
+    if rows is not None and in_order and rows.cycles(spec, apart) < spec.cycles(tile):
         _correlate_rows(plan, spec, rows, source, weight, bias, result)
         return
     framing = spec.framed and not spec.frames_of_its_own

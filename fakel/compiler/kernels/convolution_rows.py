@@ -29,6 +29,11 @@ from fakel.compiler.target import registers
 _ENOUGH_UNITS = 16
 # Most loads of a vector cross lines of the cache, and take longer.
 _LOAD = 1.7
+# Every image reads the whole weight, number by number. From so many bytes on, it comes from beyond
+# the second-level cache: cycles for each number, and more where the next input channel is far.
+_BEYOND, _MUCH_BEYOND = 3 << 19, 1 << 22
+_DISTANT, _SCATTERED = 0.25, 1.0
+_FAR = 1024  # elements
 
 
 @dataclass(frozen=True)
@@ -100,15 +105,24 @@ class RowTile:
         loads = self.channels + _LOAD * sum(len(each) for each in vectors)
         return terms * (max(len(vectors) * self.channels / 2, loads / 2, 4) + 0.5) + 30
 
-    def cycles(self, spec: Correlation) -> float:
-        """Estimated cycles of a group of an image."""
+    def cycles(self, spec: Correlation, input_stride: int) -> float:
+        """Estimated cycles of a group of an image, with a weight whose input channels are so many
+        elements apart.
+        """
         stores = sum(len(each) for each in self.vectors(self.rows)) * self.channels
         passes = -(-spec.vertical.outputs // self.rows) * -(-spec.outputs // self.channels)
-        return passes * (self.pass_cycles(spec.terms) + 2 * stores)
+        size = spec.groups * spec.outputs * spec.terms * (8 if spec.scalar == "f64" else 4)
+        waiting = _DISTANT if size > _MUCH_BEYOND else 0.0
+        if size > _BEYOND and abs(input_stride) >= _FAR:
+            waiting += _SCATTERED
+        waits = waiting * spec.terms * self.channels
+        return passes * (self.pass_cycles(spec.terms) + waits + 2 * stores)
 
 
-def tile_of_rows(spec: Correlation) -> RowTile | None:
-    """The best tile; None for geometries that this has no kernel for."""
+def tile_of_rows(spec: Correlation, input_stride: int) -> RowTile | None:
+    """The best tile for a weight whose input channels are so many elements apart; None for
+    geometries that this has no kernel for.
+    """
     if not reads_rows(spec) or spec.result_strides[3] != 1:
         return None
     found = [
@@ -117,7 +131,7 @@ def tile_of_rows(spec: Correlation) -> RowTile | None:
         for channels in range(1, min(spec.outputs, registers()) + 1)
     ]
     fitting = [tile for tile in found if tile.fits]
-    return min(fitting, key=lambda tile: tile.cycles(spec), default=None)
+    return min(fitting, key=lambda tile: tile.cycles(spec, input_stride), default=None)
 
 
 def reads_rows(spec: Correlation) -> bool:
