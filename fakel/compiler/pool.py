@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,10 @@ import numpy as np
 _UNUSED = 2
 # arrays that one pool keeps: while one is in use, the next run fills the other
 _KEPT = 2
+
+
+_MOST_NUMBERS = 64
+_numbers: dict[int, tuple[Any, int]] = {}
 
 
 class Pool:
@@ -44,7 +49,16 @@ class Pool:
 
 def address_of(array: np.ndarray) -> int:
     """Where an array's elements begin in memory."""
+    if not array.shape:
+        # numbers, such as learning rates, come again and again in the same array
+        known = _numbers.get(id(array))
+        if known is not None and known[0]() is array:
+            return known[1]
+        if len(_numbers) >= _MOST_NUMBERS:
+            _numbers.clear()
     address: int = array.__array_interface__["data"][0]
+    if not array.shape:
+        _numbers[id(array)] = weakref.ref(array), address
     return address
 
 

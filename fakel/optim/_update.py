@@ -36,6 +36,7 @@ class Update:
     """
 
     __slots__ = (
+        "_options",
         "_structure",
         "apply",
         "counted",
@@ -60,6 +61,8 @@ class Update:
         self.states: list[dict[str, Any]] = []
         self.apply: Any = None
         self._structure: Any = None
+        # the group's values, and the operands that they gave
+        self._options: tuple[list[Any], list[Any]] | None = None
 
     def tensors(self) -> list[Any] | None:
         """Each parameter, its gradient and its state in a row; None where they are not what they
@@ -94,6 +97,9 @@ class Update:
         """The numbers of this step, and what is counted then. Sets ``apply`` for what else there is
         among the options.
         """
+        known_options = self._options
+        if known_options is not None and known_options[0] == list(self.group.values()):
+            return known_options[1], {}
         counts = {name: self.states[0][name].item() for name in self.counted}
         structure: list[tuple[str, Any]] = []
         names, operands = [], []
@@ -117,6 +123,11 @@ class Update:
                 tuple(names),
                 tuple(structure),
             )
+        values = list(self.group.values())
+        # options of others may depend on more than the group
+        ours = type(optimizer).options.__module__.startswith("fakel.")
+        if ours and not counts and not any(isinstance(value, Tensor) for value in values):
+            self._options = values, operands
         return operands, counts
 
     def store(self, counts: dict[str, float]) -> None:
