@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from fakel.graph import Node, Run, recorded_since, recording
+from fakel.graph import Call, Node, Run, recorded_since
 from fakel.recall.template import Template
 from fakel.tensor import Tensor
 
@@ -38,34 +38,36 @@ class Direct:
             (self.replay,) = variants.values()
         return self.replay is not None
 
-    def execute(self, tensors: list[Tensor], numbers: list[float]) -> list[Tensor] | None:
-        """What the call makes, computed; None, with nothing done, where it must be recorded."""
+    def execute(self, call: Call, tensors: list[Tensor]) -> list[Tensor] | None:
+        """What the call makes, computed; None, with nothing done, where it must be recorded.
+
+        Args:
+            call: it, with the sources that it reads.
+            tensors: the tensors among its arguments.
+        """
         native = self.replay.native()
         if native is None or recorded_since():
             return None
         template = self.template
-        with recording():
-            if any(tensors[position]._grad_fn is not None for position in template.edges):
+        if any(tensors[position]._grad_fn is not None for position in template.edges):
+            return None
+        slots: list[Any] = call.slots  # type: ignore[assignment]
+        places = self.leaves
+        leaves = [slots[places[number]] for number in self.replay.leaves]
+        for number in self.replay.donated:
+            # its storage, the slots and the list refer to it
+            if sys.getrefcount(leaves[number]) != _OURS:
                 return None
-            call = template.start(tensors, numbers)
-            slots: list[Any] = call.slots  # type: ignore[assignment]
-            places = self.leaves
-            leaves = [slots[places[number]] for number in self.replay.leaves]
-            for number in self.replay.donated:
-                # its storage, the slots and the list refer to it
-                if sys.getrefcount(leaves[number]) != _OURS:
-                    return None
-            nodes = [Node(*each[:1], (), *each[1:]) for each in template.outside]
-            if not self.replay.compute(native, nodes, leaves):
-                return None
-            slots += nodes
-            run = Run()
-            run.state = None
-            call.freed = True
-            call.edges = [tensors[position] for position in template.edges]
-            run.calls.append(call)
-            made: list[Tensor] = template.make(call, tensors, run, 0)
-            call.slots = None
+        nodes = [Node(operator, (), *rest) for operator, *rest in template.outside]
+        if not self.replay.compute(native, nodes, leaves):
+            return None
+        slots += nodes
+        run = Run()
+        run.state = None
+        call.edges = [tensors[position] for position in template.edges]
+        run.calls.append(call)
+        made: list[Tensor] = template.make(call, tensors, run, 0)
+        call.slots = None
         return made
 
 

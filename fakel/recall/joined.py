@@ -83,12 +83,14 @@ class Joined:
         for update, counts in zip(self.updates, counted, strict=True):
             update.store(counts)
         tensors = [*arguments, *self.fixed]
-        made = None
-        if self.direct is not None:
-            made = self.direct.execute(tensors, numbers)
-        recorded = made is None
-        if made is None:
-            made = self._record(tensors, numbers)
+        with recording():
+            # random numbers are drawn here, once
+            call = self.template.start(tensors, numbers)
+            call.freed = True
+            made = None if self.direct is None else self.direct.execute(call, tensors)
+            recorded = made is None
+            if made is None:
+                made = self._record(call, tensors)
         for parameter in self.cleared:
             parameter._grad = None
         for parameter, place, stamp in self.gradients:
@@ -112,16 +114,12 @@ class Joined:
         if direct is not None and direct.find():
             self.direct = direct
 
-    def _record(self, tensors: list[Tensor], numbers: list[float]) -> list[Tensor]:
-        template = self.template
+    def _record(self, call: Call, tensors: list[Tensor]) -> list[Tensor]:
         edges: list[Any] = []
-        with recording():
-            run = current_run()
-            extra = lead(run, tensors, template.edges, edges)
-            call = template.start(tensors, numbers)
-            run.lead(call, extra)
-            made: list[Tensor] = template.finish(call, edges, tensors)
-        call.freed = True
+        run = current_run()
+        extra = lead(run, tensors, self.template.edges, edges)
+        run.lead(call, extra)
+        made: list[Tensor] = self.template.finish(call, edges, tensors)
         return made
 
 

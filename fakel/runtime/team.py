@@ -115,7 +115,10 @@ def run_rows(address: int, rows: int, flight: Flight | None = None) -> int:
         # beforehand, so that no interruption hides that a program runs
         _flight = flight
         status = team.run(address, rows, flight.reached)
-        if status or _closing:
+        if _flight is not flight:
+            # a signal's handler has computed before the program began
+            team.join(rows)
+        elif status or _closing:
             settle()
         return status
 
@@ -144,13 +147,15 @@ class Flight:
         self.owner = owner
         self.roots: dict[int, int] | None = None
 
-    def needs(self, array: np.ndarray) -> int | None:
+    def needs(self, array: Any) -> int | None:
         """The row up to which all must be done before the array's memory is final; None for memory
         that it does not use.
         """
         for number, row in self.due.items():
             if self.arrays[number] is array:
                 return row
+        if not isinstance(array, np.ndarray):
+            return None  # outputs of a node that the interpreter has computed
         if self.roots is None:
             due = self.due
             self.roots = {id(_root(each)): due.get(n, 0) for n, each in self.arrays.items()}
@@ -181,7 +186,7 @@ def settle() -> None:
             raise RuntimeError(f"row {status >> 32} failed, which cannot: {status & 0xFFFFFFFF}")
 
 
-def settle_contents(array: np.ndarray) -> None:
+def settle_contents(array: Any) -> None:
     """Waits until an array has its final contents, for who only reads them."""
     flight = _flight
     if flight is None:
@@ -199,7 +204,7 @@ def settle_contents(array: np.ndarray) -> None:
             flight.reached = row
 
 
-def settle_memory(array: np.ndarray) -> None:
+def settle_memory(array: Any) -> None:
     """Waits until no program uses an array's memory, for who may write there."""
     flight = _flight
     if flight is not None and flight.needs(array) is not None:

@@ -16,6 +16,7 @@ import pytest
 
 import fakel as torch
 from fakel.compiler.executor import Compiler
+from fakel.graph import AtOnce
 from fakel.interpreter import Interpreter
 from fakel.runtime import get_num_threads, set_num_threads, settle, team
 from fakel.utils.data import DataLoader, TensorDataset
@@ -171,6 +172,12 @@ def loaded(side):
     return np.concatenate([x.numpy() for x, _ in DataLoader(data, batch_size=4)])
 
 
+def sorted_at_once(side):
+    with AtOnce():
+        values, places = torch.tensor([3.0, 1.0, 2.0]).sort()
+        return np.stack([values.numpy(), places.numpy()])
+
+
 def in_another_thread(side):
     found = []
     thread = threading.Thread(
@@ -195,7 +202,8 @@ def executor_changed(side):
 
 ACTIONS = [
     seen, gradient_seen, view_seen, computed, written, written_through_numpy, gradients_dropped,
-    copied, saved, printed, another_program, loaded, in_another_thread, forked, executor_changed,
+    copied, saved, printed, another_program, loaded, sorted_at_once, in_another_thread, forked,
+    executor_changed,
 ]  # fmt: skip
 
 

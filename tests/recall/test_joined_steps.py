@@ -154,6 +154,13 @@ def parameter_seen(side):
     side.array = side.model[-1].weight.detach().numpy()
 
 
+def values_kept(side):
+    """Then the parameters may not be updated in place; dropout still draws once a step."""
+    for _ in range(4):
+        side.kept = [p.detach().clone() for p in side.model.parameters()]
+        side.steps(1)
+
+
 def parameter_replaced(side):
     side.model[-1].weight.data = side.model[-1].weight.detach() * 2
 
@@ -184,7 +191,8 @@ def layer_replaced(side):
 
 CHANGES = [
     learning_rate, weight_decay, another_batch, evaluation, frozen, loaded, fresh_state,
-    state_written, count_written, parameter_written, parameter_seen, parameter_replaced,
+    state_written, count_written, parameter_written, parameter_seen, values_kept,
+    parameter_replaced,
     gradient_set, gradient_hooked, step_hooked, another_group, layer_replaced,
 ]  # fmt: skip
 
