@@ -30,6 +30,8 @@ _PARALLEL_WORK = 200_000
 _PARALLEL_MOVES = 20_000
 # bytes of b that should stay in the second-level cache while all rows of a meet them
 _GROUP_BYTES = 384 * 1024
+# bytes of all groups' copies up to which threads share single groups
+_COPIES_BYTES = 1 << 20
 _PAGE = 4096
 # bytes between neighbours along the depth, and a depth, from which reading in place is slow
 _FAR, _DEEP = 1024, 128
@@ -161,7 +163,8 @@ def _multiply(
         arguments,
         writes=writes,
         parallel=work >= _PARALLEL_WORK,
-        fine=True,
+        # a part has memory for one copy, which all its groups use: many parts leave the cache
+        fine=product.units * product.copied_elements * a.dtype.itemsize <= _COPIES_BYTES,
     )
 
 
