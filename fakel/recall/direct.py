@@ -33,9 +33,10 @@ class Direct:
 
     def find(self) -> bool:
         """Finds the program, once the run was flushed; whether there is one to be used."""
-        variants = getattr(self.state, "variants", {})
-        if len(variants) == 1:
-            (self.replay,) = variants.values()
+        variants = list(getattr(self.state, "variants", {}).values())
+        # it has to compute every node that the call exposes
+        if len(variants) == 1 and len(variants[0].outputs) == len(self.template.outside):
+            (self.replay,) = variants
         return self.replay is not None
 
     def execute(self, call: Call, tensors: list[Tensor]) -> list[Tensor] | None:
