@@ -287,7 +287,8 @@ def test_survives_a_deep_copy(name):
     other.parameters, other.optimizer = copy.deepcopy((side.parameters, side.optimizer))
     side.run(2, seed=2)
     other.run(2, seed=2)
-    assert_same(other.values(), side.values(), {"rtol": 0, "atol": 0})
+    # the copy's steps may run compiled where the first ones were interpreted: rounding differs
+    assert_same(other.values(), side.values(), {"rtol": 1e-6, "atol": 1e-7})
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - OWN_STEP))
