@@ -49,17 +49,17 @@ class Pool:
 
 def address_of(array: np.ndarray) -> int:
     """Where an array's elements begin in memory."""
-    if not array.shape:
-        # numbers, such as learning rates, come again and again in the same array
-        known = _numbers.get(id(array))
-        if known is not None and known[0]() is array:
-            return known[1]
+    if array.shape:
+        address: int = array.__array_interface__["data"][0]
+        return address
+    # numbers, such as learning rates, come again and again in the same array
+    known = _numbers.get(id(array))
+    if known is None or known[0]() is not array:
         if len(_numbers) >= _MOST_NUMBERS:
             _numbers.clear()
-    address: int = array.__array_interface__["data"][0]
-    if not array.shape:
-        _numbers[id(array)] = weakref.ref(array), address
-    return address
+        known = weakref.ref(array), array.__array_interface__["data"][0]
+        _numbers[id(array)] = known
+    return known[1]
 
 
 def is_pooled(array: np.ndarray) -> bool:

@@ -19,7 +19,8 @@ from fakel.graph import Call, current_run, flush, recorded_since, recording, wat
 from fakel.recall.actions import observing
 from fakel.recall.capture import Capture, SpoiltError
 from fakel.recall.joined import Joined, Joining
-from fakel.recall.template import Template, lead
+from fakel.recall.keys import Known
+from fakel.recall.template import Template, record
 from fakel.tensor import Tensor
 from fakel.tensor.generator import default_generator
 
@@ -186,19 +187,11 @@ class Episode:
         self.joined: Joined | None = None
         self.needed: list[int] = []  # the places of values that the joined call makes
         self.attempts = _ATTEMPTS if len(steps) > 1 else 0
-        self.stamps = []
-        for tensor in others:
-            if tensor._stamp is None:
-                tensor._stamp = object()
-            self.stamps.append(tensor._stamp)
+        self.known = Known(others)
 
     def fits(self) -> bool:
-        """Whether what is read from elsewhere has the geometry and history that it had."""
-        for tensor, stamp in zip(self.others, self.stamps, strict=True):
-            storage = tensor._storage
-            if tensor._stamp is not stamp or (storage.exposed is not None and storage.shared):
-                return False
-        return True
+        """Whether what is read from elsewhere is as it was."""
+        return self.known.fits()
 
     def replay(self, arguments: list[Tensor]) -> Any:
         """Does it all for these arguments, and returns the result."""
@@ -237,7 +230,7 @@ class Episode:
             taken.append(Joining.taken(step))
         if current_run() is run and len(run.calls) == counts[-1]:
             try:
-                self._joined(Joining(run, len(arguments), values), counts, taken, flushes)
+                self._joined(Joining(run, arguments, self.others, values), counts, taken, flushes)
             except SpoiltError:
                 pass
         del taken
@@ -247,7 +240,7 @@ class Episode:
 
     def _joined(self, joining: Joining, counts: list[int], taken: list[Any], flushes: bool) -> None:
         values, calls = joining.values, joining.run.calls
-        count = joining.arguments + len(self.others)
+        count = len(joining.arguments) + len(self.others)
         places: dict[int, Any] = {}
         for number, step in enumerate(self.steps):
             made: list[Call] = calls[counts[number] : counts[number + 1]]
@@ -264,13 +257,8 @@ class Episode:
 
 
 def _apply(template: Template, arguments: list[Tensor]) -> list[Tensor]:
-    edges: list[Any] = []
     with recording():
-        run = current_run()
-        extra = lead(run, arguments, template.edges, edges)
-        call = template.start(arguments, [])
-        run.lead(call, extra)
-        made: list[Tensor] = template.finish(call, edges, arguments)
+        made: list[Tensor] = record(template.start(arguments, []), arguments)
     return made
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from fakel.autograd.modes import state as modes
 from fakel.graph import Run
-from fakel.recall.keys import Tensors, add_to_key, is_operand
+from fakel.recall.keys import Tensors, add_to_key, is_operand, stamp_of
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor, get_default_dtype
 
@@ -69,14 +69,12 @@ class Expectation:
         known = iter(nodes)
         for position, value in enumerate(values):
             if isinstance(value, Tensor):
-                if value._stamp is None:
-                    value._stamp = object()
                 number = next(known)
                 count = len(self.tensors)
                 again = first[count] if number is _NEW and first[count] != count else None
                 shape = value._storage.node.shape
                 geometry = _geometry(value)
-                self.tensors.append((position, value._stamp, number, shape, again, geometry))
+                self.tensors.append((position, stamp_of(value), number, shape, again, geometry))
             elif numbers and is_operand(value):
                 self.numbers.append(position)
             else:

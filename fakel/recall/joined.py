@@ -7,14 +7,15 @@ templates of all of these become one; between them nothing is made that nobody c
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fakel.graph import Call, Run, begin_backward, current_run, flush, recorded_since, recording
 from fakel.recall.backward import BackwardTemplate
 from fakel.recall.capture import SpoiltError
 from fakel.recall.direct import Direct
-from fakel.recall.keys import is_operand
-from fakel.recall.template import ARGUMENT, MADE, Described, Recorded, Template, lead
+from fakel.recall.keys import Known, is_operand
+from fakel.recall.template import ARGUMENT, MADE, Described, Recorded, Template, record
 from fakel.tensor import Tensor
 
 # where a node comes from while templates are joined: (kind, number)
@@ -31,6 +32,7 @@ class Joined:
         template: what it records, makes and writes. It returns a list, of which the first ones are
             values of the episode, and then gradients.
         fixed: the tensors that follow the function's arguments.
+        unchecked: those of them that the episode does not check itself.
         cleared: parameters whose gradients are None at the end, or given here.
         without: parameters that must have no gradient at the beginning.
         gradients: a parameter, the place of its gradient in the list, its stamp.
@@ -42,6 +44,7 @@ class Joined:
         self,
         template: Template,
         fixed: list[Tensor],
+        unchecked: list[Tensor],
         cleared: list[Tensor],
         without: list[Tensor],
         gradients: list[tuple[Tensor, int, Any]],
@@ -50,7 +53,7 @@ class Joined:
     ) -> None:
         self.template = template
         self.fixed = fixed
-        self.stamps = [_stamped(tensor) for tensor in fixed]
+        self.known = Known(unchecked)
         self.cleared = cleared
         self.without = without
         self.gradients = gradients
@@ -62,10 +65,8 @@ class Joined:
         """Does it all for these arguments; returns what the template makes, or None, with nothing
         done, where something has changed.
         """
-        for tensor, stamp in zip(self.fixed, self.stamps, strict=True):
-            storage = tensor._storage
-            if tensor._stamp is not stamp or (storage.exposed is not None and storage.shared):
-                return None
+        if not self.known.fits():
+            return None
         for parameter in self.without:
             if parameter._grad is not None:
                 return None
@@ -87,10 +88,12 @@ class Joined:
             # random numbers are drawn here, once
             call = self.template.start(tensors, numbers)
             call.freed = True
-            made = None if self.direct is None else self.direct.execute(call, tensors)
+            made: list[Tensor] | None = None
+            if self.direct is not None:
+                made = self.direct.execute(call, tensors)
             recorded = made is None
             if made is None:
-                made = self._record(call, tensors)
+                made = record(call, tensors)
         for parameter in self.cleared:
             parameter._grad = None
         for parameter, place, stamp in self.gradients:
@@ -113,20 +116,6 @@ class Joined:
         flush()
         if direct is not None and direct.find():
             self.direct = direct
-
-    def _record(self, call: Call, tensors: list[Tensor]) -> list[Tensor]:
-        edges: list[Any] = []
-        run = current_run()
-        extra = lead(run, tensors, self.template.edges, edges)
-        run.lead(call, extra)
-        made: list[Tensor] = self.template.finish(call, edges, tensors)
-        return made
-
-
-def _stamped(tensor: Tensor) -> Any:
-    if tensor._stamp is None:
-        tensor._stamp = object()
-    return tensor._stamp
 
 
 class _Updates:
@@ -183,14 +172,18 @@ class Joining:
     Args:
         run: the run in which they were carried out, all of it recalled.
         arguments: the function's arguments.
+        others: what it reads from elsewhere, which the episode checks.
         values: all values of the episode.
     """
 
-    def __init__(self, run: Run, arguments: int, values: list[Tensor]) -> None:
+    def __init__(
+        self, run: Run, arguments: list[Tensor], others: list[Tensor], values: list[Tensor]
+    ) -> None:
         self.run = run
         self.arguments = arguments
+        self.others = others
         self.values = values
-        self.tensors = values[:arguments]
+        self.tensors = list(arguments)
         self.recipes: list[Any] = []
         self.nodes: dict[int, int] = {}  # recorded nodes by identity, as positions of recipes
         self.leaves: dict[int, _Origin | None] = {}  # leaves by identity; None: it is not clear
@@ -386,14 +379,9 @@ class Joining:
         else:
             storage = MADE, made + position
         backward = result.backward
-        return Described(
-            storage,
-            result.shape,
-            result.strides,
-            result.offset,
-            result.counts_writes,
-            backward=None if backward is None else (first + backward[0], backward[1]),
-        )
+        if backward is not None:
+            backward = first + backward[0], backward[1]
+        return replace(result, storage=storage, backward=backward)
 
     def joined(self, results: list[Described], flushes: bool) -> Joined:
         """The whole.
@@ -439,10 +427,13 @@ class Joining:
             kept=(),
             size=self.size,
         )
+        fixed = self.tensors[len(self.arguments) :]
+        checked = {id(tensor) for tensor in self.others}
         cleared = [p for key, p in self.cleared.items() if key not in self.given]
         return Joined(
             template,
-            self.tensors[self.arguments :],
+            fixed,
+            [tensor for tensor in fixed if id(tensor) not in checked],
             cleared,
             list(self.without.values()),
             gradients,
@@ -455,11 +446,4 @@ def _renumbered(described: Described, numbers: dict[int, int]) -> Described:
     kind, number = described.storage
     if kind == ARGUMENT:
         return described
-    return Described(
-        (MADE, numbers[number]),
-        described.shape,
-        described.strides,
-        described.offset,
-        described.counts_writes,
-        backward=described.backward,
-    )
+    return replace(described, storage=(MADE, numbers[number]))

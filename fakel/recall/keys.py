@@ -17,6 +17,30 @@ _TOLD_APART = frozenset(
 _SPECIAL = frozenset((0.0, 1.0, -1.0, 2.0))
 
 
+def stamp_of(tensor: Tensor) -> Any:
+    """A tensor's stamp, which it gets here if it has none (see ``expect.py``)."""
+    if tensor._stamp is None:
+        tensor._stamp = object()
+    return tensor._stamp
+
+
+class Known:
+    """Tensors as they are now: ``fits`` says whether they still have this geometry and history, and
+    memory that nobody else uses.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.stamped = [(tensor, stamp_of(tensor)) for tensor in tensors]
+
+    def fits(self) -> bool:
+        """Whether that is so."""
+        for tensor, stamp in self.stamped:
+            storage = tensor._storage
+            if tensor._stamp is not stamp or (storage.exposed is not None and storage.shared):
+                return False
+        return True
+
+
 class Tensors(list[Tensor]):
     """The tensors among a call's arguments; ``first`` has the position of each node's first."""
 

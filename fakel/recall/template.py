@@ -271,4 +271,14 @@ def lead(
     return tuple(extra)
 
 
+def record(call: Call, arguments: list[Tensor]) -> Any:
+    """Moves the run on to where a started call leads, and records the call; returns what it
+    returns. Whoever calls this holds the lock of ``recording``.
+    """
+    edges: list[Any] = []
+    run = current_run()
+    run.lead(call, lead(run, arguments, call.template.edges, edges))
+    return call.template.finish(call, edges, arguments)
+
+
 _new = object.__new__
