@@ -52,7 +52,7 @@ from fakel.distributions.relaxed_bernoulli import RelaxedBernoulli
 from fakel.distributions.relaxed_categorical import RelaxedOneHotCategorical
 from fakel.distributions.studentT import StudentT
 from fakel.distributions.transformed_distribution import TransformedDistribution
-from fakel.distributions.transforms import *  # noqa: F403
+from fakel.distributions.transforms import *  # noqa: F403 - the package has all their names
 from fakel.distributions.uniform import Uniform
 from fakel.distributions.von_mises import VonMises
 from fakel.distributions.weibull import Weibull
