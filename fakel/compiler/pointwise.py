@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.fusion import Cone
 from fakel.compiler.graph import Value
 from fakel.compiler.loop_ir import (
     Buffer,
-    Builder,
     Expression,
     Literal,
     Type,

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.fusion import Operand, Result
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
-    Builder,
     Expression,
     Kernel,
     Literal,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fakel.compiler import math
+from fakel.compiler.builder import Builder
 from fakel.compiler.emit import emit
-from fakel.compiler.loop_ir import Builder
 from fakel.compiler.naming import name_shared
 from fakel.runtime.native import compile_kernel
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from fakel.compiler import math as functions
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.packing import transposed
 from fakel.compiler.kernels.tiles import Numbers, Vectors, over_vectors, product
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
-    Builder,
     Expression,
     Literal,
     Type,

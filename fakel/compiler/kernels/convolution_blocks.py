@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_layout import (
     Axis,
     Frame,
@@ -22,7 +23,6 @@ from fakel.compiler.kernels.packing import transposed
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
-    Builder,
     Expression,
     Kernel,
     Type,

@@ -7,7 +7,15 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from fakel.compiler.loop_ir import INDEX, Buffer, Builder, Expression, Type, call, literal
+from fakel.compiler.builder import Builder
+from fakel.compiler.loop_ir import (
+    INDEX,
+    Buffer,
+    Expression,
+    Type,
+    call,
+    literal,
+)
 from fakel.compiler.lowering import Access
 
 FLOATS = ("float32", "float64")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import functools
 import math
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_layout import quotient
-from fakel.compiler.loop_ir import Builder, Kernel, shuffle
+from fakel.compiler.loop_ir import (
+    Kernel,
+    shuffle,
+)
 from fakel.compiler.target import lanes as lanes_of
 
 

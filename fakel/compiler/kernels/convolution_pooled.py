@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution import (
     SMALL,
     correlation_of,
@@ -33,7 +34,6 @@ from fakel.compiler.kernels.convolution_layout import (
 from fakel.compiler.kernels.convolution_pooled_rows import correlate_rows_and_pool, pooled_tile
 from fakel.compiler.loop_ir import (
     INDEX,
-    Builder,
     Expression,
     Kernel,
     Type,

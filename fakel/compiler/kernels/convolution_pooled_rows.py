@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_blocks import Correlation
 from fakel.compiler.kernels.convolution_layout import quotient, smaller
 from fakel.compiler.kernels.convolution_rows import RowSums, RowTile, Segment, reads_rows
 from fakel.compiler.loop_ir import (
     INDEX,
-    Builder,
     Expression,
     Kernel,
     Literal,

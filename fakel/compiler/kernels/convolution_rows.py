@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_blocks import Correlation, tap_offsets
 from fakel.compiler.kernels.convolution_layout import copy_frame, quotient, share, smaller
 from fakel.compiler.loop_ir import (
     Buffer,
-    Builder,
     Expression,
     Kernel,
     Type,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_layout import (
     Axis,
     Frame,
@@ -19,7 +20,14 @@ from fakel.compiler.kernels.convolution_layout import (
     smaller,
 )
 from fakel.compiler.kernels.packing import transposed
-from fakel.compiler.loop_ir import Buffer, Builder, Expression, Kernel, Type, fma, literal
+from fakel.compiler.loop_ir import (
+    Buffer,
+    Expression,
+    Kernel,
+    Type,
+    fma,
+    literal,
+)
 from fakel.compiler.target import Target, current, registers
 from fakel.compiler.target import lanes as lanes_of
 

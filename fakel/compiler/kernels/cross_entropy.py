@@ -8,9 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 from fakel.compiler import math as functions
+from fakel.compiler.builder import Builder
 from fakel.compiler.graph import Value
 from fakel.compiler.kernels.loss import out_of_bounds
-from fakel.compiler.loop_ir import INDEX, Builder, Expression, binary, cast, literal, select
+from fakel.compiler.loop_ir import (
+    INDEX,
+    Expression,
+    binary,
+    cast,
+    literal,
+    select,
+)
 from fakel.compiler.lowering import Access
 from fakel.compiler.rows import LARGEST, SUM, Rows
 from fakel.compiler.status import status_of

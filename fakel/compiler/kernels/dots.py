@@ -11,9 +11,9 @@ import math
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.products import Part, Place, Product, Tiles, Tiling
 from fakel.compiler.loop_ir import (
-    Builder,
     Expression,
     Kernel,
     Type,

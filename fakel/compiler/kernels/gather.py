@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.indices import (
     INTEGERS,
     PARALLEL_ELEMENTS,
@@ -21,7 +22,6 @@ from fakel.compiler.kernels.indices import (
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
-    Builder,
     Expression,
     binary,
     cast,

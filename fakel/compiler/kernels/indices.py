@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fakel.compiler.loop_ir import INDEX, Builder, Expression, binary, call, cast, literal, select
+from fakel.compiler.builder import Builder
+from fakel.compiler.loop_ir import (
+    INDEX,
+    Expression,
+    binary,
+    call,
+    cast,
+    literal,
+    select,
+)
 from fakel.compiler.lowering import Access
 from fakel.compiler.status import number_of, status_of
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.loop_ir import (
     Buffer,
-    Builder,
     Expression,
     Kernel,
     Type,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.fusion import Operand
 from fakel.compiler.kernels.convolution_layout import FLOATS, four_dimensional, two_dimensional
 from fakel.compiler.kernels.pooling_adaptive import adaptive_average, adaptive_average_gradient
@@ -16,7 +17,10 @@ from fakel.compiler.kernels.pooling_windows import (
     max_pool_gradient,
     max_pool_of,
 )
-from fakel.compiler.loop_ir import Builder, Expression, Kernel
+from fakel.compiler.loop_ir import (
+    Expression,
+    Kernel,
+)
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import merged
 from fakel.graph import Node

@@ -11,11 +11,11 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_layout import each_vector, quotient, smaller
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
-    Builder,
     Expression,
     Kernel,
     Literal,

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.packing import copy_row, copy_strip
 from fakel.compiler.loop_ir import (
     Buffer,
-    Builder,
     Expression,
     Kernel,
     Type,

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from fakel.compiler.builder import Builder
 from fakel.compiler.copies import copy_kernel
-from fakel.compiler.loop_ir import Builder, Expression, binary, literal, select
+from fakel.compiler.loop_ir import (
+    Expression,
+    binary,
+    literal,
+    select,
+)
 from fakel.compiler.lowering import Access, lowers
 from fakel.graph import Node
 

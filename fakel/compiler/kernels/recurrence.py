@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.filling import copied, filled
 from fakel.compiler.kernels.packing import Packing, packing_kernel
 from fakel.compiler.kernels.tiles import Numbers, Vectors, over_vectors, product, tile_shape
 from fakel.compiler.loop_ir import (
     INDEX,
     Buffer,
-    Builder,
     Expression,
     Type,
     Variable,

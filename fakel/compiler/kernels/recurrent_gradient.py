@@ -14,6 +14,7 @@ from typing import Any
 
 from fakel.compiler import math as functions
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.matmul import Epilogue, matmul
 from fakel.compiler.kernels.recurrence import (
     Recurrence,
@@ -30,7 +31,6 @@ from fakel.compiler.kernels.recurrence import (
 )
 from fakel.compiler.kernels.tiles import Numbers, over_vectors, share_of
 from fakel.compiler.loop_ir import (
-    Builder,
     Expression,
     Kernel,
     Variable,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fakel.compiler import target
+from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.filling import copied
 from fakel.compiler.kernels.indices import (
     INTEGERS,
@@ -23,7 +24,13 @@ from fakel.compiler.kernels.indices import (
     out_of_range,
     unravel,
 )
-from fakel.compiler.loop_ir import INDEX, Buffer, Builder, Expression, binary, literal
+from fakel.compiler.loop_ir import (
+    INDEX,
+    Buffer,
+    Expression,
+    binary,
+    literal,
+)
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import broadcast_strides, merged
 from fakel.compiler.rows import pieces_of
