@@ -22,6 +22,7 @@ from fakel.compiler.loop_ir import (
     Load,
     Local,
     Pick,
+    Prefetch,
     Statement,
     Store,
     Type,
@@ -170,6 +171,10 @@ class Builder:
         made = literal(value, buffer.scalar)
         mask = _active(active, made.type.lanes)
         self._append(Store(buffer, literal(index, INDEX), made, mask))
+
+    def prefetch(self, buffer: Buffer, index: Any) -> None:
+        """Asks for the cache line of an element."""
+        self._append(Prefetch(buffer, literal(index, INDEX)))
 
     def fail(self, status: Any) -> None:
         """Ends the kernel with a status other than 0."""

@@ -18,6 +18,8 @@ from fakel.compiler import loop_ir
 from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type
 
 _INDEX = ir.IntType(64)
+# operands of llvm.prefetch: to read; how near; data rather than instructions
+_TO_SECOND_LEVEL = (0, 2, 1)
 # what a reduction of floats starts with
 _NEUTRAL = {"reduce_add": -0.0, "reduce_mul": 1.0}
 _SCALARS: dict[str, ir.Type] = {
@@ -283,6 +285,19 @@ class _Emitter:
         made = self.builder.store(value, place, align=_alignment(statement.buffer))
         self._mark(made, statement.buffer)
 
+    def prefetch(self, statement: loop_ir.Prefetch) -> None:
+        scalar, byte, number = (
+            _SCALARS[statement.buffer.scalar],
+            ir.IntType(8).as_pointer(),
+            ir.IntType(32),
+        )
+        place = self._address(statement.buffer, statement.index, scalar)
+        made = self._declare(
+            "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        )
+        wish = [number(each) for each in _TO_SECOND_LEVEL]
+        self.builder.call(made, [self.builder.bitcast(place, byte), *wish])
+
     def pick(self, statement: loop_ir.Pick) -> None:
         slots = self.buffers[id(statement.source)]
         if statement.source.count > 1:
@@ -526,6 +541,7 @@ _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     loop_ir.Let: _Emitter.let,
     loop_ir.Assign: _Emitter.assign,
     loop_ir.Store: _Emitter.store,
+    loop_ir.Prefetch: _Emitter.prefetch,
     loop_ir.Pick: _Emitter.pick,
     loop_ir.Fail: _Emitter.fail,
 }

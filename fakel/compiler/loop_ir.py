@@ -240,6 +240,14 @@ class Store(Statement):
 
 
 @dataclass(eq=False)
+class Prefetch(Statement):
+    """Asks for the cache line of an element, into the second-level cache; nothing waits for it."""
+
+    buffer: Buffer
+    index: Expression
+
+
+@dataclass(eq=False)
 class Pick(Statement):
     """Gives a buffer the memory of one of several arguments."""
 
@@ -349,6 +357,8 @@ def _write(body: list[Statement], lines: list[str], depth: int) -> None:
             case Store(buffer, index, value, active):
                 lanes = _lanes(value.type, active)
                 lines.append(f"{margin}{buffer.name}[{_bare(index)}{lanes}] = {_bare(value)}")
+            case Prefetch(buffer, index):
+                lines.append(f"{margin}prefetch {buffer.name}[{_bare(index)}]")
             case Pick(buffer, source, index):
                 lines.append(f"{margin}{buffer.name} is {source.name}[{_bare(index)}]")
             case Fail(status):

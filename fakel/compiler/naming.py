@@ -24,6 +24,7 @@ from fakel.compiler.loop_ir import (
     Literal,
     Load,
     Pick,
+    Prefetch,
     Shuffle,
     Statement,
     Store,
@@ -52,6 +53,7 @@ _EXPRESSIONS: dict[type, tuple[str, ...]] = {
     Let: ("value",),
     Assign: ("value",),
     Store: ("index", "value", "active"),
+    Prefetch: ("index",),
     Pick: ("index",),
     Fail: ("status",),
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from llvmlite import binding
 
 _BITS = {"i1": 8, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
+_LINE_BITS = 512
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ def override(target: Target) -> Iterator[None]:
 def lanes(scalar: str) -> int:
     """How many elements of a type one vector register holds."""
     return current().vector_bits // _BITS[scalar]
+
+
+def line(scalar: str) -> int:
+    """How many elements of a type a line of the cache holds."""
+    return _LINE_BITS // _BITS[scalar]
 
 
 def registers() -> int:

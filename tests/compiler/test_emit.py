@@ -179,6 +179,22 @@ def test_statements():
     assert run(build.kernel, np.zeros(10, "i8"), found) == 7
 
 
+def test_prefetching_changes_nothing_and_may_miss():
+    """Even where memory ends: it is a hint."""
+
+    def body():
+        build = Builder("hint")
+        x, out = build.buffer("x", "f32"), build.buffer("out", "f32")
+        with build.loop(1 << 16, step=16) as i:
+            build.prefetch(x, i)
+        build.store(out, 0, build.load(x, 3))
+        values, found = room(4, "f4", True), room(1, "f4", True)
+        values[:] = [1, 2, 3, 4]
+        return run(build.kernel, values, found) == 0 and found[0] == 4
+
+    assert survives(body)
+
+
 @pytest.mark.parametrize("count, grain", [(0, 1), (1, 1), (7, 2), (64, 64), (1000, 16)])
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_shares_are_disjoint_and_complete(count, grain, threads):

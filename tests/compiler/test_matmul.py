@@ -374,6 +374,32 @@ def test_text_of_a_product():
     assert repr(made) == TILES
 
 
+@pytest.mark.parametrize(
+    "lies, lines",
+    [
+        (
+            Operand(0, 40, 1),
+            ["for line4 in 0..20", "for p6 in 0..40 step 16", "from5 = line4 * 40"],
+        ),
+        (
+            Operand(0, 1, 20),
+            ["for line4 in 0..40", "for p6 in 0..20 step 16", "from5 = line4 * 20"],
+        ),
+    ],
+)
+def test_text_of_asking_beforehand(lies, lines):
+    """Every cache line of the first operand once, along its rows or its columns."""
+    with target.override(target.AVX2):
+        tiles = tiling(20, 6, 40, "f32")
+        made = repr(
+            product_kernel(
+                Product("f32", 1, 20, 6, 40, lies, Operand(0, 1, 6), 0, 6, tiles, fetched=True)
+            )
+        )
+    assert "prefetch a[from5 + p6]" in made
+    assert all(line in made for line in lines)
+
+
 def test_text_of_dots():
     with target.override(target.SSE2):
         tiles = dot_tiling(1, 2, 9, "f32")

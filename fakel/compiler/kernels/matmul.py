@@ -151,6 +151,8 @@ def _multiply(
         epilogue.scale,
         epilogue.accumulate,
         depth if dots else DEPTH,
+        # where threads share strips, each reads what all have just written of a
+        right.packed and groups > 1 and _is_shared(plan, a),
     )
     arguments, writes = [a, b, *operands, out], [out]
     if right.packed:
@@ -194,6 +196,12 @@ def _shares(batch: int, tiles: Tiling, strip: int, by_rows: bool) -> tuple[int, 
     while uneven() and parts < tiles.row_tiles:
         parts += 1
     return parts, groups
+
+
+def _is_shared(plan: Any, a: Access) -> bool:
+    """Whether a was made within the program, by all threads, and stays in the cache."""
+    size = a.count * a.dtype.itemsize
+    return 1 in a.strides[1:] and size <= _GROUP_BYTES and bool(plan.makes(a))
 
 
 def _reads_slowly(access: Access) -> bool:

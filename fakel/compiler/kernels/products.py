@@ -94,7 +94,8 @@ class Product:
 
     Threads share ``parts`` of the rows and ``groups`` of strips. ``scale`` multiplies the product;
     ``accumulate`` adds it to what the result holds; the operands of ``steps`` are `Placed`. Blocks
-    of the depth are at most ``longest``.
+    of the depth are at most ``longest``. ``fetched``: a, whose rows or columns lie side by side, is
+    asked for beforehand.
     """
 
     scalar: str
@@ -113,6 +114,7 @@ class Product:
     scale: float | None = None
     accumulate: bool = False
     longest: int = DEPTH
+    fetched: bool = False
 
     @property
     def length(self) -> int:
@@ -248,6 +250,9 @@ class Tiles:
             rows = self._share(part, product.parts, tiles.row_tiles)
             strips = self._share(group, product.groups, tiles.column_tiles)
 
+            if product.fetched:
+                self._fetch(matrix)
+
             def with_depth(part: Part) -> None:
                 if self.strips is not None:
                     self._copy(self.strips, matrix, strips, part)
@@ -303,6 +308,17 @@ class Tiles:
             body(size)
         with self.build.otherwise():
             body(last)
+
+    def _fetch(self, matrix: Expression) -> None:
+        """Asks for all of a, which arrives while b is copied."""
+        build, product, lies = self.build, self.product, self.product.a
+        lines, along = (product.rows, product.depth), (lies.extent_stride, lies.depth_stride)
+        if lies.extent_stride == 1:
+            lines, along = lines[::-1], along[::-1]
+        with build.loop(lines[0], name="line") as line:
+            start = build.let(matrix * lies.batch_stride + line * along[0], "from")
+            with build.loop(lines[1], step=target.line(product.scalar), name="p") as p:
+                build.prefetch(self.a, start + p)
 
     def _copy(
         self, memory: Buffer, matrix: Expression, strips: tuple[Any, Any], part: Part
