@@ -157,7 +157,7 @@ def main():
         if options.words and not any(word in name for word in options.words):
             continue
         made = compiled(record)
-        table, rows = made.program.table, len(made.program.row_steps)
+        table, rows = made.program.tables[0].rows, len(made.program.row_steps)
         if len(made.program.segments) != 1 or not rows:
             print(f"{name:48} {'interpreted':>10}")
             continue

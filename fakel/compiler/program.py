@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fakel.compiler.pool import Pool, address_of
 from fakel.graph import Node, strided
-from fakel.runtime.control import PARALLEL, ROW
+from fakel.runtime.control import ARGUMENTS, PARALLEL, ROW
 from fakel.runtime.native import Library
 from fakel.runtime.team import Flight, run_rows, settle
 from fakel.runtime.trace import Label, number_of
@@ -68,6 +69,22 @@ class Image:
 _runs = itertools.count(1)
 
 
+class Table:
+    """The driver's table, with argument blocks of its own.
+
+    Args:
+        rows: the table, where each row has the place of its arguments in place of their address.
+        arguments: the words of all argument blocks.
+    """
+
+    def __init__(self, rows: np.ndarray, arguments: np.ndarray) -> None:
+        self.rows = rows.copy()
+        self.arguments = arguments.copy()
+        self.rows[:, ARGUMENTS] = 8 * rows[:, ARGUMENTS] + address_of(self.arguments)
+        self.address = address_of(self.rows)
+        self.addresses: list[int] = []  # those that the argument blocks have
+
+
 class Program:
     """Runs one structure of nodes. ``run`` takes nodes of that structure and their leaves.
 
@@ -81,29 +98,30 @@ class Program:
     def __init__(self, image: Image, libraries: Sequence[Library]) -> None:
         self.image = image
         self.libraries = libraries
-        self.segments, self.leaves = image.segments, image.leaves
-        self.views = image.views
+        self.segments = image.segments
+        self.leaves = [leaf for _, leaf in image.leaves]
         self.arena = _aligned(image.size)
         # the arrays of buffers that lie in their own memory, but for those of leaves and outputs
         self._arrays: dict[int, np.ndarray] = {
             number: self._temporary(place, size, kind)
             for number, place, size, kind in image.temporaries
         }
-        self.outputs = [(n, Pool(shape, np.dtype(kind))) for n, shape, kind in image.outputs]
-        self.due = dict(image.due)
-        # whether runs need the arrays in the arena: for the interpreter, or as results
-        used = {buffer for _, buffer in image.wholes} | {view[1] for view in image.views}
-        self._shows_arena = bool(used & self._arrays.keys()) or any(
-            kind == "interpret" for kind, _, _ in image.segments
-        )
+        self.outputs = Pool([(shape, np.dtype(kind)) for _, shape, kind in image.outputs])
+        # leaves, then outputs: their arrays are those that differ from run to run
+        self._varying = [number for number, *_ in (*image.leaves, *image.outputs)]
+        places = {number: place for place, number in enumerate(self._varying)}
+        self.due = [(places[number], row) for number, row in image.due]
+        # results by node: the place of the array, or the buffer and the geometry of the view
+        self.wholes = [(node, places[number]) for node, number in image.wholes]
+        self.views = list(image.views)
         # whether it pays to leave it to the workers at some row
         self.flies = [kind for kind, _, _ in image.segments] == ["table"] and any(
             row.flags & PARALLEL for row in image.rows[image.certain :]
         )
         self._finished = np.zeros(1, np.int64)
-        self._build_table()
+        self._lay_out(places)
 
-    def _build_table(self) -> None:
+    def _lay_out(self, places: dict[int, int]) -> None:
         """The driver's table, and where in the rows' argument blocks addresses must be put that are
         only known at run time.
         """
@@ -111,13 +129,11 @@ class Program:
         names = zip(self.libraries, image.kernels, strict=True)
         functions = [library.address(name) for library, name in names]
         given = [argument for row in image.rows for argument in row.arguments]
-        self.arguments = np.zeros(max(len(given), 1), np.int64)
-        self.table = np.zeros((max(len(image.rows), 1), ROW), np.int64)
-        self._base = address_of(self.table)
-        place = address_of(self.arguments)
+        rows = np.zeros((max(len(image.rows), 1), ROW), np.int64)
+        place = 0
         for number, row in enumerate(image.rows):
-            self.table[number] = functions[row.kernel], place, row.flags, number_of(row.label)
-            place += 8 * len(row.arguments)
+            rows[number] = functions[row.kernel], place, row.flags, number_of(row.label)
+            place += len(row.arguments)
         buffers = np.array([buffer for buffer, _ in given], np.int64)
         offsets = np.array([offset for _, offset in given], np.int64)
         values = np.zeros(image.buffers, np.int64)
@@ -125,71 +141,95 @@ class Program:
             values[number] = address_of(array)
         values = values[buffers] + offsets
         values[buffers == FINISHED] = address_of(self._finished)
-        self.arguments[: len(given)] = values
-        # what each run must put there: addresses of leaves and outputs, in this order
-        order = {number: place for place, (number, *_) in enumerate((*self.leaves, *self.outputs))}
-        self._patched = np.flatnonzero([buffer in order for buffer, _ in given])
-        self._places = np.array([order[int(buffers[each])] for each in self._patched], np.intp)
+        self._patched = np.flatnonzero([buffer in places for buffer, _ in given])
+        self._places = np.array([places[int(buffers[each])] for each in self._patched], np.intp)
         self._offsets = offsets[self._patched]
-        # results by node: the buffer, and where its address is among these
-        self._handed = [(node, buffer, order[buffer]) for node, buffer in image.wholes]
+        self._rows, self._arguments = rows, values if given else np.zeros(1, np.int64)
+        self.tables: list[Table] = []  # those of the last two runs
 
     def _temporary(self, place: int, size: int, kind: str) -> np.ndarray:
         return self.arena[place : place + size].view(kind)
 
-    def run(self, nodes: Mapping[int, Node], leaves: list[Node]) -> None:
+    def _take_table(self, addresses: list[int]) -> Table:
+        """A table with these addresses of leaves and outputs, which is put back after the run."""
+        tables = self.tables
+        if tables and tables[-1].addresses == addresses:
+            return tables.pop()
+        # the last run may still go on with its own
+        table = tables.pop(0) if len(tables) > 1 else Table(self._rows, self._arguments)
+        words = np.array(addresses, np.int64)[self._places]
+        table.arguments[self._patched] = np.add(words, self._offsets, words)
+        table.addresses = addresses
+        return table
+
+    def run(
+        self,
+        nodes: Mapping[int, Node] | Sequence[Node],
+        leaves: list[Node],
+        wholes: Sequence[tuple[int, int]] | None = None,
+        views: Sequence[Any] = (),
+    ) -> None:
         """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may
         have lost theirs afterwards. Workers may still be at it: see ``runtime/team.py``.
 
         Args:
             nodes: by position; those that are held are enough.
             leaves: in the order of the key.
+            wholes, views: ``self.wholes`` and ``self.views`` with other positions of nodes.
         """
-        settle()
+        if wholes is None:
+            wholes, views = self.wholes, self.views
         self.used = next(_runs)
-        arrays = self._arrays.copy() if self._shows_arena else {}
-        addresses = []
-        for number, leaf in self.leaves:
-            node = leaves[leaf]
-            arrays[number] = node.value
-            if not node.address:
-                node.address = address_of(node.value)
-            addresses.append(node.address)
-        for number, pool in self.outputs:
-            arrays[number], address = pool.take()
-            addresses.append(address)
-        if addresses:
-            places = np.array(addresses, np.int64)[self._places]
-            self.arguments[self._patched] = np.add(places, self._offsets, places)
+        read = [leaves[number] for number in self.leaves]
+        arrays = [leaf.value for leaf in read]
+        addresses = [leaf.address or _address(leaf) for leaf in read]
+        outputs, more = self.outputs.take()
+        addresses += more
+        table = self._take_table(addresses)
+        settle()
         self._finished[0] = 0
         try:
             for kind, start, stop in self.segments:
                 if kind == "interpret":
                     with np.errstate(all="ignore"):
-                        self.interpret(start, arrays)
+                        self.interpret(start, self._buffers(arrays + outputs))
                     continue
                 flight = None
                 if self.flies:
-                    flight = Flight(stop, self.image.certain, arrays, self.due, self)
-                status = run_rows(self._base + ROW * 8 * start, stop - start, flight)
+                    flight = Flight(
+                        stop, self.image.certain, arrays, outputs, self.due, (self, table)
+                    )
+                status = run_rows(table.address + ROW * 8 * start, stop - start, flight)
                 if status:
                     raise self.failure(start + (status >> 32), status & 0xFFFFFFFF)
         except BaseException:
             settle()
             if self._finished[0]:
-                self._hand_over(nodes, arrays, addresses)
+                self._hand_over(nodes, arrays + outputs, addresses, wholes, views)
             raise
-        self._hand_over(nodes, arrays, addresses)
+        self.tables.append(table)
+        self._hand_over(nodes, arrays + outputs, addresses, wholes, views)
+
+    def _buffers(self, arrays: list[Any]) -> dict[int, np.ndarray]:
+        """The arrays by buffer."""
+        return {**self._arrays, **dict(zip(self._varying, arrays, strict=True))}
 
     def _hand_over(
-        self, nodes: Mapping[int, Node], arrays: dict[int, np.ndarray], addresses: list[int]
+        self,
+        nodes: Any,
+        arrays: list[Any],
+        addresses: list[int],
+        wholes: Sequence[tuple[int, int]],
+        views: Sequence[Any],
     ) -> None:
-        for number, buffer, place in self._handed:
+        for number, place in wholes:
             node = nodes[number]
-            node.value = arrays[buffer]
+            node.value = arrays[place]
             node.address = addresses[place]
-        for number, buffer, shape, strides, offset in self.views:
-            nodes[number].value = strided(arrays[buffer], shape, strides, offset)
+        if views:
+            buffers = self._buffers(arrays)
+            for number, buffer, shape, strides, offset in views:
+                nodes[number].value = strided(buffers[buffer], shape, strides, offset)
 
     def interpret(self, number: int, arrays: dict[int, np.ndarray]) -> None:
         """Computes a step that has no kernel, for programs that have such steps."""
@@ -198,6 +238,11 @@ class Program:
     def failure(self, row: int, status: int) -> Exception:
         """The exception of a row that returned a status; the interpreter finds the very one."""
         return RuntimeError(f"kernel {self.image.rows[row].label.kernel} failed: {status}")
+
+
+def _address(leaf: Node) -> int:
+    leaf.address = address_of(leaf.value)
+    return leaf.address
 
 
 def _aligned(size: int) -> np.ndarray:

@@ -30,6 +30,8 @@ class Replay:
         self.positions = {id(node): place for place, node in enumerate(program) if node.held}
         self.identities = [id(leaf) for leaf in leaves]
         self.outputs: list[tuple[int, int]] = []
+        self.wholes: list[tuple[int, int]] = []
+        self.views: list[Any] = []
         self.leaves: list[int] = []
 
     def place(self, nodes: list[int], leaves: list[int]) -> Replay:
@@ -41,6 +43,9 @@ class Replay:
         ]
         numbers = {leaf: number for number, leaf in enumerate(leaves)}
         self.leaves = [numbers[leaf] for leaf in self.identities]
+        native, renumbered = self.native(), dict(self.outputs)
+        self.wholes = [(renumbered[node], place) for node, place in native.wholes]
+        self.views = [(renumbered[node], *view) for node, *view in native.views]
         self.positions, self.identities = {}, []
         return self
 
@@ -68,7 +73,7 @@ class Replay:
             if not sole(leaves[number].value):
                 return False
         try:
-            native.run({place: nodes[number] for place, number in self.outputs}, leaves)
+            native.run(nodes, leaves, self.wholes, self.views)
         except Exception:
             return False  # who runs the nodes one by one finds out which of them failed
         return True

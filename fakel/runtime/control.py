@@ -41,6 +41,7 @@ TALLY = 2
 MOST_PARTS = 64
 
 ROW = 4  # words of a table's row: function, arguments, flags, number of the label (see trace.py)
+ARGUMENTS = 1  # the word of the arguments' address
 PARALLEL = 1  # flags: the row is cut into as many parts as there are threads
 ORDERED = 2  # the row needs what earlier rows did
 FINE = 4  # a parallel row is cut into more parts, so that threads which are ahead can take over

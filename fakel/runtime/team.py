@@ -129,20 +129,27 @@ class Flight:
     Args:
         rows: how many it has.
         reached: the row up to which all is done.
-        arrays: what it reads and writes, by buffer; nothing of it may go meanwhile.
-        due: the buffers that are written after that row, and the row up to which all must be done
-            before their contents are final.
+        leaves, outputs: the arrays that it reads and writes; nothing of it may go meanwhile.
+        due: the numbers of arrays that are written after that row, and the row up to which all must
+            be done before their contents are final.
         owner: whose native code it is.
     """
 
-    __slots__ = ("arrays", "certain", "due", "owner", "reached", "roots", "rows")
+    __slots__ = ("certain", "due", "leaves", "outputs", "owner", "reached", "roots", "rows")
 
     def __init__(
-        self, rows: int, reached: int, arrays: dict[int, Any], due: dict[int, int], owner: Any
+        self,
+        rows: int,
+        reached: int,
+        leaves: list[Any],
+        outputs: list[Any],
+        due: list[tuple[int, int]],
+        owner: Any,
     ) -> None:
         self.rows = rows
         self.certain = self.reached = reached
-        self.arrays = arrays
+        self.leaves = leaves
+        self.outputs = outputs
         self.due = due
         self.owner = owner
         self.roots: dict[int, int] | None = None
@@ -151,16 +158,16 @@ class Flight:
         """The row up to which all must be done before the array's memory is final; None for memory
         that it does not use.
         """
-        for number, row in self.due.items():
-            if self.arrays[number] is array:
+        arrays = self.leaves + self.outputs
+        for number, row in self.due:
+            if arrays[number] is array:
                 return row
         if not isinstance(array, np.ndarray):
             return None  # outputs of a node that the interpreter has computed
         if self.roots is None:
-            due = self.due
-            self.roots = {id(_root(each)): due.get(n, 0) for n, each in self.arrays.items()}
-            for number, row in due.items():
-                self.roots[id(_root(self.arrays[number]))] = row
+            self.roots = {id(_root(each)): 0 for each in arrays}
+            for number, row in self.due:
+                self.roots[id(_root(arrays[number]))] = row
         return self.roots.get(id(_root(array)))
 
 
@@ -243,6 +250,7 @@ class Team:
         self._driver = _driver(timed)
         self._run, self._join = self._driver["run"], self._driver["join"]
         self._tallies = np.zeros(0, np.int64)
+        self._most = -1  # rows for which there are tallies
         self._memory = np.zeros(WORDS + GATE, np.int64)
         beginning = -self._memory.ctypes.data // 8 % GATE
         control = self._memory[beginning : beginning + WORDS]
@@ -265,14 +273,15 @@ class Team:
         """Starts the program at an address, and returns when all rows up to some row are done; see
         `run_table`.
         """
-        if len(self._tallies) < (rows + 1) * TALLY:
+        if rows > self._most:
             self._tallies = np.zeros((rows + 1) * TALLY, np.int64)
             self.control[TALLIES] = self._tallies.ctypes.data
-        result = self._run(self._address, address, rows, until)
+            self._most = rows
+        result: int = self._run(self._address, address, rows, until)
         if result == NOT_STARTED:
             self._start()
             result = self._run(self._address, address, rows, until)
-        return int(result)
+        return result
 
     def join(self, until: int) -> int:
         """Helps the program that runs, until all rows up to some row are done."""

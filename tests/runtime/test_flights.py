@@ -27,8 +27,8 @@ def two_threads(threads):
 
 def started(program, reached, due=None):
     """Runs rows of a program up to one, and leaves the rest to the workers."""
-    arrays = dict(enumerate(program.arrays))
-    flight = team.Flight(len(program.table), reached, arrays, due or {}, program)
+    due = list((due or {}).items())
+    flight = team.Flight(len(program.table), reached, program.arrays, [], due, program)
     assert team.run_rows(program.table.ctypes.data, len(program.table), flight) == 0
     return flight
 

@@ -7,6 +7,7 @@ forked process; before each kernel call that process notes its text where its pa
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import os
 import signal
@@ -47,7 +48,7 @@ class GuardedProgram(Planned):
         self.at_end, self.note = at_end, note
         super().__init__(plan)
         self.flies = False
-        self.outputs = [(number, _Rooms(pool, at_end)) for number, pool in self.outputs]
+        self.outputs = _Rooms(self.outputs.kinds, at_end)
         segments = []
         for kind, start, stop in self.segments:
             if kind == "interpret":
@@ -61,7 +62,7 @@ class GuardedProgram(Planned):
     def _temporary(self, place: int, size: int, kind: str) -> np.ndarray:
         return room(size // np.dtype(kind).itemsize, kind, self.at_end)
 
-    def run(self, nodes: Any, leaves: list[Node]) -> None:
+    def run(self, nodes: Any, leaves: list[Node], *results: Any) -> None:
         """Runs on copies of the leaves."""
         copies = []
         for leaf in leaves:
@@ -69,7 +70,7 @@ class GuardedProgram(Planned):
             copy = room(array.size, array.dtype, self.at_end).reshape(array.shape)
             copy[...] = array
             copies.append(Node(leaf.operator, (), {}, leaf.shape, leaf.dtype, copy))
-        super().run(nodes, copies)
+        super().run(nodes, copies, *results)
 
     def interpret(self, number: int, arrays: Any) -> None:
         """A step without a kernel; with a number below 0, a note of the row that comes."""
@@ -85,14 +86,13 @@ class GuardedProgram(Planned):
 class _Rooms:
     """Makes a program's outputs."""
 
-    def __init__(self, pool: Any, at_end: bool) -> None:
-        self.pool, self.at_end = pool, at_end
+    def __init__(self, kinds: Any, at_end: bool) -> None:
+        self.kinds, self.at_end = kinds, at_end
 
-    def take(self) -> tuple[np.ndarray, int]:
-        """An array and its address."""
-        template, _ = self.pool.take()
-        made = room(template.size, template.dtype, self.at_end).reshape(template.shape)
-        return made, made.ctypes.data
+    def take(self) -> tuple[list[np.ndarray], list[int]]:
+        """An array for each output, and their addresses."""
+        made = [room(math.prod(s), kind, self.at_end).reshape(s) for s, kind in self.kinds]
+        return made, [each.ctypes.data for each in made]
 
 
 def touches_nothing_else(
