@@ -66,6 +66,10 @@ class Image:
     due: tuple[tuple[int, int], ...]
 
 
+# nodes with the place of their array among those of leaves and outputs, and nodes with the buffer
+# of which they are views, shape, strides, offset
+Results = tuple[list[tuple[int, int]], list[Any]]
+
 _runs = itertools.count(1)
 
 
@@ -111,9 +115,8 @@ class Program:
         self._varying = [number for number, *_ in (*image.leaves, *image.outputs)]
         places = {number: place for place, number in enumerate(self._varying)}
         self.due = [(places[number], row) for number, row in image.due]
-        # results by node: the place of the array, or the buffer and the geometry of the view
-        self.wholes = [(node, places[number]) for node, number in image.wholes]
-        self.views = list(image.views)
+        wholes = [(node, places[number]) for node, number in image.wholes]
+        self.results: Results = wholes, list(image.views)
         # whether it pays to leave it to the workers at some row
         self.flies = [kind for kind, _, _ in image.segments] == ["table"] and any(
             row.flags & PARALLEL for row in image.rows[image.certain :]
@@ -166,19 +169,19 @@ class Program:
         self,
         nodes: Mapping[int, Node] | Sequence[Node],
         leaves: list[Node],
-        wholes: Sequence[tuple[int, int]] | None = None,
-        views: Sequence[Any] = (),
-    ) -> None:
+        results: Results | None = None,
+    ) -> tuple[list[Any], list[int]]:
         """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may
         have lost theirs afterwards. Workers may still be at it: see ``runtime/team.py``.
 
         Args:
             nodes: by position; those that are held are enough.
             leaves: in the order of the key.
-            wholes, views: ``self.wholes`` and ``self.views`` with other positions of nodes.
+            results: ``self.results`` with other positions of nodes.
+
+        Returns:
+            the arrays of leaves and outputs, and their addresses.
         """
-        if wholes is None:
-            wholes, views = self.wholes, self.views
         self.used = next(_runs)
         read = [leaves[number] for number in self.leaves]
         arrays = [leaf.value for leaf in read]
@@ -205,23 +208,22 @@ class Program:
         except BaseException:
             settle()
             if self._finished[0]:
-                self._hand_over(nodes, arrays + outputs, addresses, wholes, views)
+                self.hand_over(nodes, results, arrays + outputs, addresses)
             raise
         self.tables.append(table)
-        self._hand_over(nodes, arrays + outputs, addresses, wholes, views)
+        arrays = arrays + outputs
+        self.hand_over(nodes, results, arrays, addresses)
+        return arrays, addresses
 
     def _buffers(self, arrays: list[Any]) -> dict[int, np.ndarray]:
         """The arrays by buffer."""
         return {**self._arrays, **dict(zip(self._varying, arrays, strict=True))}
 
-    def _hand_over(
-        self,
-        nodes: Any,
-        arrays: list[Any],
-        addresses: list[int],
-        wholes: Sequence[tuple[int, int]],
-        views: Sequence[Any],
+    def hand_over(
+        self, nodes: Any, results: Results | None, arrays: list[Any], addresses: list[int]
     ) -> None:
+        """Gives nodes their values, which are among these arrays."""
+        wholes, views = self.results if results is None else results
         for number, place in wholes:
             node = nodes[number]
             node.value = arrays[place]

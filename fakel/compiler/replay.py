@@ -30,8 +30,7 @@ class Replay:
         self.positions = {id(node): place for place, node in enumerate(program) if node.held}
         self.identities = [id(leaf) for leaf in leaves]
         self.outputs: list[tuple[int, int]] = []
-        self.wholes: list[tuple[int, int]] = []
-        self.views: list[Any] = []
+        self.results: Any = None
         self.leaves: list[int] = []
 
     def place(self, nodes: list[int], leaves: list[int]) -> Replay:
@@ -44,8 +43,11 @@ class Replay:
         numbers = {leaf: number for number, leaf in enumerate(leaves)}
         self.leaves = [numbers[leaf] for leaf in self.identities]
         native, renumbered = self.native(), dict(self.outputs)
-        self.wholes = [(renumbered[node], place) for node, place in native.wholes]
-        self.views = [(renumbered[node], *view) for node, *view in native.views]
+        wholes, views = native.results
+        self.results = (
+            [(renumbered[node], place) for node, place in wholes],
+            [(renumbered[node], *view) for node, *view in views],
+        )
         self.positions, self.identities = {}, []
         return self
 
@@ -59,21 +61,21 @@ class Replay:
         if native is None:
             return False
         all_leaves = run.leaves
-        return self.compute(native, run.nodes, [all_leaves[number] for number in self.leaves])
+        leaves = [all_leaves[number] for number in self.leaves]
+        return self.compute(native, run.nodes, leaves, self.results) is not None
 
-    def compute(self, native: Any, nodes: list[Node], leaves: list[Node]) -> bool:
-        """Computes these nodes of a run from leaves in the program's order; False when that takes
-        another program.
+    def compute(self, native: Any, nodes: list[Any], leaves: list[Node], results: Any) -> Any:
+        """Computes nodes from leaves in the program's order; see `Program.run`. None, with nothing
+        done, when that takes another program.
         """
         for leaf in leaves:
             if leaf.operator is VIEW:
-                return False  # may not be contiguous
+                return None  # may not be contiguous
         settle()
         for number in self.donated:
             if not sole(leaves[number].value):
-                return False
+                return None
         try:
-            native.run(nodes, leaves, self.wholes, self.views)
+            return native.run(nodes, leaves, results)
         except Exception:
-            return False  # who runs the nodes one by one finds out which of them failed
-        return True
+            return None  # who runs the nodes one by one finds out which of them failed

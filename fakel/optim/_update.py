@@ -178,7 +178,7 @@ class Arrangement:
     def tensors(self) -> list[list[Any]] | None:
         """What each update takes; None where other parameters have gradients now."""
         for parameter in self.without:
-            if parameter._grad is not None:
+            if parameter._gradient is not None:
                 return None
         found = []
         for update in self.updates:

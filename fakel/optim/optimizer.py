@@ -240,12 +240,13 @@ class Optimizer:
         """Resets all gradients: to None, or to zeros where ``set_to_none`` is False."""
         for group in self.param_groups:
             for parameter in group["params"]:
+                if set_to_none:
+                    parameter._gradient = None
+                    continue
                 gradient = parameter._grad
                 if gradient is None:
                     continue
-                if set_to_none:
-                    parameter._grad = None
-                elif gradient.grad_fn is not None:
+                if gradient.grad_fn is not None:
                     gradient.detach_().zero_()
                 else:
                     gradient.requires_grad_(False).zero_()

@@ -92,7 +92,7 @@ class BackwardTemplate:
             gradient._shape = shape
             gradient._storage = Storage(slots[slot], dtype, length)
             gradient._stamp = stamp
-            parameters[number]._grad = gradient
+            parameters[number]._gradient = gradient
         for number, slot in self.writes:
             storage = parameters[number]._grad._storage
             storage.node = slots[slot]
@@ -185,10 +185,10 @@ def _key(root: Tensor, history: Deferred) -> Any:
     for parameter in run.parameters:
         if parameter._hooks is not None:
             return None
-        known = parameter._grad
-        if known is None:
+        if parameter._gradient is None:
             gradients.append(None)
             continue
+        known = parameter._grad
         storage = known._storage
         if (
             known._strides is not None

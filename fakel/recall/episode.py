@@ -46,6 +46,13 @@ class Observation:
         self.steps: list[Any] = []
         self.reason: str | None = None
         self.modes = modes.enabled, modes.inference
+        # storages that share a value, of which templates read the first only
+        first: dict[int, int] = {}
+        self.alike: list[tuple[int, int]] = []
+        for place, tensor in enumerate(self.values):
+            other = first.setdefault(id(tensor._storage.node), place)
+            if tensor._storage is not self.values[other]._storage:
+                self.alike.append((other, place))
 
     def spoil(self, reason: str) -> None:
         """The call cannot be replayed."""
@@ -121,7 +128,7 @@ class Observation:
             self.spoil("it changes the gradient mode")
         if self.reason is not None:
             raise SpoiltError(self.reason)
-        return Episode(self.others, self.steps, self._placed(described))
+        return Episode(self.others, self.alike, self.steps, self._placed(described))
 
     def _describe(self, result: Any, found: list[Tensor]) -> Any:
         if isinstance(result, Tensor):
@@ -175,13 +182,17 @@ class Episode:
 
     Args:
         others: tensors that are read from elsewhere.
+        alike: the places of values that share theirs although their storages differ.
         steps: (template, places of its arguments), or (function, owner or None, place of the owner,
             args, kwargs).
         result: the place of a tensor, or (kind, parts).
     """
 
-    def __init__(self, others: list[Tensor], steps: list[Any], result: Any) -> None:
+    def __init__(
+        self, others: list[Tensor], alike: list[tuple[int, int]], steps: list[Any], result: Any
+    ) -> None:
         self.others = others
+        self.alike = alike
         self.steps = steps
         self.result = result
         self.joined: Joined | None = None
@@ -189,9 +200,14 @@ class Episode:
         self.attempts = _ATTEMPTS if len(steps) > 1 else 0
         self.known = Known(others)
 
-    def fits(self) -> bool:
+    def fits(self, arguments: list[Tensor]) -> bool:
         """Whether what is read from elsewhere is as it was."""
-        return self.known.fits()
+        if not self.known.fits():
+            return False
+        if not self.alike:
+            return True
+        nodes = [tensor._storage.node for tensor in (*arguments, *self.others)]
+        return all(nodes[first] is nodes[other] for first, other in self.alike)
 
     def replay(self, arguments: list[Tensor]) -> Any:
         """Does it all for these arguments, and returns the result."""

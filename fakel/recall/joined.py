@@ -15,7 +15,7 @@ from fakel.recall.backward import BackwardTemplate
 from fakel.recall.capture import SpoiltError
 from fakel.recall.direct import Direct
 from fakel.recall.keys import Known, is_operand
-from fakel.recall.template import ARGUMENT, MADE, Described, Recorded, Template, record
+from fakel.recall.template import ARGUMENT, MADE, Described, Recorded, Template, record, renumbered
 from fakel.tensor import Tensor
 
 # where a node comes from while templates are joined: (kind, number)
@@ -68,7 +68,7 @@ class Joined:
         if not self.known.fits():
             return None
         for parameter in self.without:
-            if parameter._grad is not None:
+            if parameter._gradient is not None:
                 return None
         for parameter, _, _ in self.gradients:
             if parameter._hooks is not None:
@@ -85,25 +85,27 @@ class Joined:
             update.store(counts)
         tensors = [*arguments, *self.fixed]
         with recording():
+            for parameter in self.cleared:
+                parameter._gradient = None
+            for parameter, _, _ in self.gradients:
+                parameter._gradient = None
             # random numbers are drawn here, once
             call = self.template.start(tensors, numbers)
             call.freed = True
             made: list[Tensor] | None = None
             if self.direct is not None:
                 made = self.direct.execute(call, tensors)
-            recorded = made is None
-            if made is None:
-                made = record(call, tensors)
-        for parameter in self.cleared:
-            parameter._grad = None
+                if made is not None:
+                    return made
+            made = record(call, tensors)
         for parameter, place, stamp in self.gradients:
-            gradient = parameter._grad = made[place]
+            gradient = parameter._gradient = made[place]
             gradient._stamp = stamp
-        if self.flushes and recorded:
-            self._flush()
+        if self.flushes:
+            self._flush(tensors)
         return made
 
-    def _flush(self) -> None:
+    def _flush(self, tensors: list[Tensor]) -> None:
         """Flushes, and looks for the program that this leads to."""
         direct, run = None, current_run()
         if (
@@ -111,7 +113,7 @@ class Joined:
             and run.state is not None
             and len(run.calls) == recorded_since() == 1
         ):
-            direct = Direct(self.template, run)
+            direct = Direct(self.template, self.gradients, run, tensors)
         del run
         flush()
         if direct is not None and direct.find():
@@ -420,7 +422,7 @@ class Joining:
             recipes=[(op, tuple(map(pick, p)), *rest) for op, p, *rest in self.recipes],
             exposed=exposed,
             storages=[(slot(origin), *rest) for origin, *rest in storages],
-            results=(list, [_renumbered(each, numbers) for each in described]),
+            results=(list, [renumbered(each, numbers) for each in described]),
             writes=[(place, slot(o), count) for place, (o, count) in self.writes.items()],
             backwards=self.backwards,
             edges=sorted(self.edges),
@@ -440,10 +442,3 @@ class Joining:
             self.updates,
             flushes,
         )
-
-
-def _renumbered(described: Described, numbers: dict[int, int]) -> Described:
-    kind, number = described.storage
-    if kind == ARGUMENT:
-        return described
-    return replace(described, storage=(MADE, numbers[number]))

@@ -7,7 +7,7 @@ small classes here. ``Template.apply`` does it all again for other arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.autograd.modes import state as modes
@@ -55,6 +55,14 @@ class Described:
         if not self.counts_writes:
             tensor._counts_writes = False
         return tensor
+
+
+def renumbered(described: Described, numbers: dict[int, int]) -> Described:
+    """A tensor whose call makes its storages under other numbers."""
+    kind, number = described.storage
+    if kind == ARGUMENT:
+        return described
+    return replace(described, storage=(MADE, numbers[number]))
 
 
 @dataclass(frozen=True)

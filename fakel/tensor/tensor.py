@@ -47,7 +47,8 @@ class Tensor:
     _strides: tuple[int, ...] | None = None  # None: contiguous
     _offset = 0
     _requires_grad = False
-    _grad: Tensor | None = None
+    _gradient: Any = None  # the gradient, or what makes it when somebody asks for it
+    _waits = False  # whether this is something that makes a gradient
     _grad_fn: Any = None  # the backward node that made this tensor
     _output_index = 0  # which of that node's outputs this tensor is
     _base: Tensor | None = None  # the tensor that this one is a differentiable view of
@@ -411,9 +412,21 @@ class Tensor:
         return self._retains_grad
 
     @property
+    def _grad(self) -> Tensor | None:
+        """The gradient, without a warning where there is none."""
+        gradient: Tensor | None = self._gradient
+        if gradient is not None and gradient._waits:
+            gradient = self._gradient = gradient.make(self)  # type: ignore[attr-defined]
+        return gradient
+
+    @_grad.setter
+    def _grad(self, value: Tensor | None) -> None:
+        self._gradient = value
+
+    @property
     def grad(self) -> Tensor | None:
         """The accumulated gradient."""
-        if self._grad is None and not self._retains_grad and self._grad_fn is not None:
+        if self._gradient is None and not self._retains_grad and self._grad_fn is not None:
             warnings.warn(_NON_LEAF_GRAD, UserWarning, stacklevel=2)
         return self._grad
 
@@ -449,11 +462,11 @@ class Tensor:
                     "assume they "
                     "match."
                 )
-        self._grad = value
+        self._gradient = value
 
     @grad.deleter
     def grad(self) -> None:
-        self._grad = None
+        self._gradient = None
 
     @property
     def _version(self) -> int:

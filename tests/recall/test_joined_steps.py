@@ -240,3 +240,66 @@ def test_a_result_of_the_step_may_be_kept():
         kept.append((side.loss, side.losses[-1]))
     for loss, value in kept:
         assert loss.item() == value
+
+
+def test_gradients_are_tensors_of_their_own():
+    """Each step's are others, which keep their values, and the same whenever they are asked for."""
+    mine, theirs = Side(fakel, "momentum"), Side(torch, "momentum")
+    for side in (mine, theirs):
+        side.steps(WARM)
+    assert mine.joined
+    kept = [], []
+    for _ in range(4):
+        for side, gradients in zip((mine, theirs), kept, strict=True):
+            side.steps(1)
+            gradients.append([parameter.grad for parameter in side.model.parameters()])
+    for parameter, gradient in zip(mine.model.parameters(), kept[0][-1], strict=True):
+        assert parameter.grad is gradient and gradient.is_leaf and gradient._version == 0
+        assert parameter.grad.shape == parameter.shape
+        gradient.mul_(2)
+        assert copy.deepcopy(parameter).grad is not gradient
+    for gradient in kept[1][-1]:
+        gradient.mul_(2)
+    for step, expected in zip(*kept, strict=True):
+        for gradient, value in zip(step, expected, strict=True):
+            np.testing.assert_allclose(gradient.numpy(), value.numpy(), rtol=2e-3, atol=2e-4)
+
+
+def test_gradients_are_added_to_those_of_a_joined_step():
+    mine, theirs = Side(fakel, "plain"), Side(torch, "plain")
+    for side in (mine, theirs):
+        side.steps(WARM)
+        for parameter in side.model.parameters():
+            (parameter * 2).sum().backward()
+    for ours, expected in zip(mine.model.parameters(), theirs.model.parameters(), strict=True):
+        np.testing.assert_allclose(ours.grad.numpy(), expected.grad.numpy(), rtol=2e-3, atol=2e-4)
+
+
+def test_tensors_that_shared_a_value_when_a_step_was_watched():
+    """A copy has the same value until one of both is written."""
+
+    def train(library):
+        weight = library.ones(300, requires_grad=True)
+        first = library.ones(300)
+        second, third = copy.deepcopy(first), copy.deepcopy(first)
+        optimizer = library.optim.SGD([weight], lr=0.1)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = (weight * first * x + weight * second * 3 + third * 5).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step.__code__ = step.__code__.replace()
+        run = library.compile(step) if library is fakel else step
+        x, losses = library.ones(300), []
+        for number in range(3 * WARM):
+            if number == WARM:
+                second.fill_(0.0)
+            if number == 2 * WARM:
+                third.fill_(2.0)
+            losses.append(run(x).item())
+        return losses
+
+    assert train(fakel) == pytest.approx(train(torch), rel=1e-5)
