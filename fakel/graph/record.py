@@ -252,9 +252,13 @@ def flush() -> None:
 def _replayed(replay: Any, run: Run, pending: list[Node | Call]) -> bool:
     """Runs the known program of a run; False where that does not do."""
     try:
-        with trace.span("flush", "flush"):
-            if not replay.execute(run):
-                return False
+        if trace.active is None:
+            known = replay.execute(run)
+        else:
+            with trace.span("flush", "flush"):
+                known = replay.execute(run)
+        if not known:
+            return False
     except BaseException:
         if not replay.done(run):
             # interrupted: all of it stays recorded

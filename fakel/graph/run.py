@@ -46,14 +46,17 @@ class State:
     ``expected`` is the call that followed last time, ``misses`` says how often it did not.
     """
 
-    __slots__ = ("expected", "misses", "next", "references", "variants")
+    __slots__ = ("counts", "expected", "held", "misses", "next", "references", "variants")
 
     def __init__(self) -> None:
         self.next: dict[Any, State] = {}
         self.expected: Any = None
         self.misses = 0
-        # references that the run itself holds to each of its nodes and leaves
-        self.references: tuple[list[int], list[int]] | None = None
+        # references that the run itself holds to each of its nodes and leaves, those that there
+        # were the last time, and whether others held them
+        self.references: list[int] | None = None
+        self.counts: list[int] = []
+        self.held: tuple[bool, ...] = ()
         # which nodes and leaves are held by others -> how to run the program for that
         self.variants: dict[Any, Any] = {}
 
@@ -183,30 +186,31 @@ class Run:
             slots.append(node)
         self.calls.append(call)
 
-    def references(self) -> tuple[list[int], list[int]]:
+    def _references(self) -> list[int]:
         """The references that this run holds to its nodes and leaves, and that looking adds."""
-        state = self.state
-        assert state is not None
-        known = state.references
-        if known is None:
-            counts: dict[int, int] = {}
-            for call in self.calls:
-                for node in call.slots or ():
-                    if node is not None:
-                        counts[id(node)] = counts.get(id(node), 0) + 1
-            known = state.references = (
-                [counts.get(id(node), 0) + _LOOKING for node in self.nodes],
-                [counts.get(id(node), 0) + _LOOKING for node in self.leaves],
-            )
-        return known
+        counts: dict[int, int] = {}
+        for call in self.calls:
+            for node in call.slots or ():
+                if node is not None:
+                    counts[id(node)] = counts.get(id(node), 0) + 1
+        return [
+            counts.get(id(node), 0) + _LOOKING
+            for each in (self.nodes, self.leaves)
+            for node in each
+        ]
 
     def held(self) -> tuple[bool, ...]:
         """For each node and leaf, whether somebody else refers to it."""
-        of_nodes, of_leaves = self.references()
-        count = sys.getrefcount
-        found = [count(node) > own for node, own in zip(self.nodes, of_nodes, strict=True)]
-        found += [count(node) > own for node, own in zip(self.leaves, of_leaves, strict=True)]
-        return tuple(found)
+        state = self.state
+        assert state is not None
+        counts = list(map(sys.getrefcount, self.nodes))
+        counts += map(sys.getrefcount, self.leaves)
+        if counts != state.counts:
+            if state.references is None:
+                state.references = self._references()
+            pairs = zip(counts, state.references, strict=True)
+            state.counts, state.held = counts, tuple([count > own for count, own in pairs])
+        return state.held
 
     def forget(self) -> None:
         """Lets go of the nodes; the tape stays as long as somebody refers to this run."""
@@ -238,10 +242,8 @@ def expand(call: Call) -> list[Node]:
 
 def _measure_looking() -> int:
     """The references to a node that `Run.held` sees when only the run's list holds it."""
-    run = Run()
-    run.nodes = [Node(None, (), {}, (), None)]  # type: ignore[arg-type]
-    count = sys.getrefcount
-    return [count(node) - own for node, own in zip(run.nodes, [0], strict=True)][0]
+    nodes = [Node(None, (), {}, (), None)]  # type: ignore[arg-type]
+    return list(map(sys.getrefcount, nodes))[0]
 
 
 _LOOKING = _measure_looking()

@@ -138,7 +138,8 @@ class Update:
     def perform(self, optimizer: Optimizer, tensors: list[Any]) -> bool:
         """Updates the parameters; returns whether their states have the entries that they had."""
         operands, counts = self.operands(optimizer)
-        self.store(counts)
+        if counts:
+            self.store(counts)
         new = self.apply(*tensors, *operands)
         for position, name, value in new:
             state = self.states[position]
@@ -172,7 +173,7 @@ class Arrangement:
             group["params"] is self.listed
             and len(self.listed) == self.count
             and _flags(group) == self.flags
-            and all(update.unchanged(states) for update in self.updates)
+            and False not in [update.unchanged(states) for update in self.updates]
         )
 
     def tensors(self) -> list[list[Any]] | None:

@@ -155,7 +155,7 @@ def backward(
         key = _key(self, history)
         known = None if key is None else _templates.get(key)
         if type(known) is BackwardTemplate:
-            if not any(history.run.calls[position].freed for position in known.consumed):
+            if not _freed(history.run.calls, known.consumed):
                 with recording():
                     begin_backward()
                     known.apply(history.run)
@@ -201,6 +201,13 @@ def _key(root: Tensor, history: Deferred) -> Any:
             return None
         gradients.append(storage.node.shape)
     return run.state, history.call, history.backward, root._output_index, tuple(gradients)
+
+
+def _freed(calls: list[Call], consumed: list[int]) -> bool:
+    for position in consumed:
+        if calls[position].freed:
+            return True
+    return False
 
 
 def _captured(root: Tensor, run: Run) -> Any:

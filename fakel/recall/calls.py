@@ -18,15 +18,13 @@ from fakel.autograd.modes import state as modes
 from fakel.autograd.tape import saved_tensor_hooks
 from fakel.graph import current_run, may_capture, recorded_since, recording, watching
 from fakel.recall.capture import BY_VALUE, Capture, SpoiltError
-from fakel.recall.expect import Expectation
+from fakel.recall.expect import recall
 from fakel.recall.keys import Tensors, add_all_to_key, is_operand
-from fakel.recall.template import Template, lead
-from fakel.tensor import Tensor, get_default_dtype
+from fakel.recall.template import Template
+from fakel.tensor import get_default_dtype
 from fakel.tensor.generator import default_generator
 
 _MOST_TEMPLATES = 20_000
-# how often what is expected in one state may turn out wrong before it stays as it is
-_MOST_MISSES = 16
 
 _SEEN, _PLAIN, _VALUES = "seen once", "never recalled", "the values of its numbers count"
 _templates: dict[Any, Any] = {}
@@ -82,7 +80,7 @@ def recalled(
             if type(known) is Template:
                 free = numbers and not by_value
                 with recording():
-                    return _recall(known, function, args, kwargs, tensors, floats or [], free)
+                    return recall(known, function, args, kwargs, tensors, floats or [], free)
             if known is None or known is _PLAIN or not tensors:
                 if known is None and tensors:
                     _remember(key, _SEEN)
@@ -99,39 +97,6 @@ def recalled(
             raise better from None
 
     return call
-
-
-def _recall(
-    template: Template,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    tensors: list[Tensor],
-    floats: list[float],
-    numbers: bool,
-) -> Any:
-    """Does what the template says, and notes that this call is to be expected here."""
-    run = current_run()
-    before = run.state
-    edges: list[Any] = []
-    extra = lead(run, tensors, template.edges, edges)
-    recalling = template.start(tensors, floats)
-    expected = None
-    if before is not None and before.misses < _MOST_MISSES:
-        flat = sum(isinstance(value, Tensor) for value in (*args, *kwargs.values()))
-        if flat == len(tensors):
-            before.misses += 1
-            nodes = [t._storage.node for t in tensors]
-            met = [node.number if node.run is run.token else None for node in nodes]
-            places = {id(tensor._storage): i for i, tensor in reversed(list(enumerate(tensors)))}
-            first = [places[id(tensor._storage)] for tensor in tensors]
-            expected = Expectation(function, args, kwargs, template, numbers, met, first)
-            expected.extra = extra
-    run.lead(recalling, extra)
-    if expected is not None:
-        expected.following = run.state
-        before.expected = expected  # type: ignore[union-attr]
-    return template.finish(recalling, edges, tensors)
 
 
 def _remember(key: Any, value: Any) -> None:

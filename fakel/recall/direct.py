@@ -95,7 +95,7 @@ class Direct:
                 self.later.append(parameter)
                 self.outputs.append(places[slot])
             else:
-                self.now.append((parameter, place, stamp))
+                self.now.append((parameter, len(returned), stamp))
                 returned.add(place)
         # all else is made as the template says
         kept = [described[place] if place in returned else None for place in range(len(described))]
@@ -104,7 +104,7 @@ class Direct:
         self.rest = copy.copy(template)
         self.rest.storages = tuple(template.storages[number] for number in needed)
         self.rest.writes = tuple(writes)
-        self.rest.results = list, [each and renumbered(each, numbers) for each in kept]
+        self.rest.listed = [renumbered(each, numbers) for each in kept if each is not None]
         wanted = {s for s, *_ in self.rest.storages} | {slot for _, slot, _ in writes}
         exposed = sorted(slot for slot in wanted if slot >= count)
         self.rest.outside = tuple(template.outside[slot - count] for slot in exposed)

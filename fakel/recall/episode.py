@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fakel.autograd.modes import state as modes
-from fakel.graph import Call, current_run, flush, recorded_since, recording, watching
+from fakel.graph import Call, Run, current_run, flush, recorded_since, recording, watching
 from fakel.recall.actions import observing
 from fakel.recall.capture import Capture, SpoiltError
+from fakel.recall.expect import Expectation, Met, recall
 from fakel.recall.joined import Joined, Joining
 from fakel.recall.keys import Known
 from fakel.recall.template import Template, record
@@ -128,7 +129,8 @@ class Observation:
             self.spoil("it changes the gradient mode")
         if self.reason is not None:
             raise SpoiltError(self.reason)
-        return Episode(self.others, self.alike, self.steps, self._placed(described))
+        placed = self._placed(described)
+        return Episode(self.arguments, self.others, self.alike, self.steps, placed)
 
     def _describe(self, result: Any, found: list[Tensor]) -> Any:
         if isinstance(result, Tensor):
@@ -181,6 +183,7 @@ class Episode:
     """The steps of a call, and where its result is among the values.
 
     Args:
+        arguments: how many tensors the function takes.
         others: tensors that are read from elsewhere.
         alike: the places of values that share theirs although their storages differ.
         steps: (template, places of its arguments), or (function, owner or None, place of the owner,
@@ -189,7 +192,12 @@ class Episode:
     """
 
     def __init__(
-        self, others: list[Tensor], alike: list[tuple[int, int]], steps: list[Any], result: Any
+        self,
+        arguments: int,
+        others: list[Tensor],
+        alike: list[tuple[int, int]],
+        steps: list[Any],
+        result: Any,
     ) -> None:
         self.others = others
         self.alike = alike
@@ -199,6 +207,10 @@ class Episode:
         self.needed: list[int] = []  # the places of values that the joined call makes
         self.attempts = _ATTEMPTS if len(steps) > 1 else 0
         self.known = Known(others)
+        # the template, where that is all there is and it takes all values in order
+        whole = len(steps) == 1 and steps[0][1] == list(range(arguments + len(others)))
+        self.only: Template | None = steps[0][0] if whole and not alike else None
+        self.function = object()  # stands for this in expectations
 
     def fits(self, arguments: list[Tensor]) -> bool:
         """Whether what is read from elsewhere is as it was."""
@@ -208,6 +220,25 @@ class Episode:
             return True
         nodes = [tensor._storage.node for tensor in (*arguments, *self.others)]
         return all(nodes[first] is nodes[other] for first, other in self.alike)
+
+    def meet(self, run: Run, expected: Expectation, args: tuple[Any, ...]) -> Met | None:
+        """What `Expectation.meet` says of the call of this that was expected, with these arguments
+        of the function.
+        """
+        return expected.meet(run, (*args, *self.others), {})
+
+    def recall(self, run: Run, expected: Expectation, met: Met) -> Any:
+        """Does it all for the call that was met; returns the result."""
+        made = expected.recall(run, *met)
+        return _found(self.result, [*met[0], *made])
+
+    def expect(self, template: Template, args: tuple[Any, ...], arguments: list[Tensor]) -> Any:
+        """Does it all, as ``replay``, and notes that this call is to be expected here."""
+        values = [*arguments, *self.others]
+        with recording():
+            args = (*args, *self.others)
+            made = recall(template, self.function, args, {}, values, [], False)
+        return _found(self.result, [*values, *made])
 
     def replay(self, arguments: list[Tensor]) -> Any:
         """Does it all for these arguments, and returns the result."""

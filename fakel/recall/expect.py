@@ -2,22 +2,23 @@
 
 Programs mostly do what they did the last time. Then there is no need to work out the key of a call
 and the state that it leads to: it is enough to see that the arguments are the expected ones. A
-tensor's *stamp* tells that: results are stamped with the state that they were made in, other
-tensors with something of their own, and whatever changes a tensor's geometry or history takes the
-stamp away.
+tensor's *stamp* tells that: results have the stamp of their description in a template, other
+tensors one of their own or of a tensor that they equal in all of this, and whatever changes a
+tensor's geometry or history takes the stamp away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from fakel.autograd.modes import state as modes
-from fakel.graph import Run
+from fakel.graph import Run, current_run
 from fakel.recall.keys import Tensors, add_to_key, is_operand, stamp_of
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor, get_default_dtype
 
+# how often what is expected in one state may turn out wrong before it stays as it is
+_MOST_MISSES = 16
 # instead of the number of a node: a leaf that this run has not met
 _NEW = None
 
@@ -42,7 +43,7 @@ class Expectation:
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         template: Template,
@@ -111,7 +112,7 @@ class Expectation:
                 if leaf.run is not run.token:
                     run.bind(leaf)
         run.state = self.following
-        return template.finish(call, edges, arguments)
+        return template.finish(run, call, edges, arguments)
 
     def _meet(self, run: Run, args: tuple[Any, ...]) -> Met | None:
         token, leaves = run.token, run.leaves
@@ -124,8 +125,11 @@ class Expectation:
             node = storage.node
             if storage.exposed is not None:
                 return None
-            if value._stamp is not stamp and _geometry(value) != geometry:
-                return None
+            if value._stamp is not stamp:
+                if _geometry(value) != geometry:
+                    return None
+                if value._stamp is None and value._grad_fn is None and value._base is None:
+                    value._stamp = stamp
             base = value._base
             if base is not None and base._generation != value._generation:
                 return None
@@ -155,6 +159,46 @@ class Expectation:
         if lead(run, arguments, self.template.edges, edges) != self.extra:
             return None
         return arguments, numbers, edges
+
+
+def recall(
+    template: Template,
+    function: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    tensors: list[Tensor],
+    floats: list[float],
+    numbers: bool,
+) -> Any:
+    """Does what a template says, and notes that this call is to be expected here. Whoever calls
+    this holds the lock of ``recording``.
+
+    Args:
+        function: whose call it is.
+        tensors, floats: the tensors and numbers among its arguments.
+        numbers: whether floats are operands.
+    """
+    run = current_run()
+    before = run.state
+    edges: list[Any] = []
+    extra = lead(run, tensors, template.edges, edges)
+    recalling = template.start(tensors, floats)
+    expected = None
+    if before is not None and before.misses < _MOST_MISSES:
+        flat = sum(isinstance(value, Tensor) for value in (*args, *kwargs.values()))
+        if flat == len(tensors):
+            before.misses += 1
+            nodes = [t._storage.node for t in tensors]
+            met = [node.number if node.run is run.token else None for node in nodes]
+            places = {id(tensor._storage): i for i, tensor in reversed(list(enumerate(tensors)))}
+            first = [places[id(tensor._storage)] for tensor in tensors]
+            expected = Expectation(function, args, kwargs, template, numbers, met, first)
+            expected.extra = extra
+    run.lead(recalling, extra)
+    if expected is not None:
+        expected.following = run.state
+        before.expected = expected  # type: ignore[union-attr]
+    return template.finish(run, recalling, edges, tensors)
 
 
 def _geometry(tensor: Tensor) -> Any:

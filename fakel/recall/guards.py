@@ -193,7 +193,10 @@ class Guards:
         for cell, value in self.cells:
             if cell.cell_contents is not value:
                 return False
-        return all(_snapshot(value) == known for value, known in self.snapshots)
+        for value, known in self.snapshots:
+            if _snapshot(value) != known:
+                return False
+        return True
 
     def _signatures(self) -> list[Any]:
         found = [reference() for reference in self.modules]

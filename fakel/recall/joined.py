@@ -165,7 +165,8 @@ class _Updates:
     def store(self, counted: list[dict[str, float]]) -> None:
         """Notes what is counted."""
         for update, counts in zip(self.known, counted, strict=True):
-            update.store(counts)
+            if counts:
+                update.store(counts)
 
 
 class Joining:

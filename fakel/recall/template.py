@@ -7,7 +7,7 @@ small classes here. ``Template.apply`` does it all again for other arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fakel.autograd.modes import state as modes
@@ -27,7 +27,8 @@ Made = tuple[int, Any, int, Any]
 
 @dataclass(frozen=True)
 class Described:
-    """A tensor: its storage and geometry, and where its gradient goes.
+    """A tensor: its storage and geometry, and where its gradient goes. All that are made of it have
+    the same stamp (see ``expect.py``).
 
     ``base`` is what it is a view of: the position of an argument or another described tensor, and
     the function that takes it to this view. ``backward`` is the number of the backward node and of
@@ -42,6 +43,7 @@ class Described:
     base: tuple[int | Described, Callable[[Tensor], Tensor]] | None = None
     origin: tuple[str, int] | None = None
     backward: tuple[int, int] | None = None
+    stamp: object = field(default_factory=object, compare=False)
 
     def make(self, storage: Storage) -> Tensor:
         """The tensor on its storage, without history."""
@@ -131,7 +133,13 @@ class Template:
         self.size = size
         self.others = len(numbers) + len(constants) + len(drawn)
         self.sources = arguments + self.others
-        self.only = results if isinstance(results, Described) else None
+        only = isinstance(results, Described)
+        self.only = results if only else None
+        # all results of a list of tensors
+        listed = (
+            not only and results[0] is list and all(isinstance(r, Described) for r in results[1])
+        )
+        self.listed: list[Described] | None = results[1] if listed else None
         # for each check, the node that passed it last
         self.checked: list[Any] = [None] * len(self.checks)
 
@@ -156,9 +164,8 @@ class Template:
                 slots.append(leaf(draw(), kind))
         return Call(self, slots)
 
-    def finish(self, call: Call, edges: list[Any], arguments: list[Tensor]) -> Any:
+    def finish(self, run: Run, call: Call, edges: list[Any], arguments: list[Tensor]) -> Any:
         """Records the call, and makes, writes and returns what it does."""
-        run = current_run()
         number = len(run.calls)
         call.edges = edges
         add_call(call, self.size)
@@ -175,9 +182,11 @@ class Template:
             run: its run.
             number: its number there.
         """
-        state = run.state
         slots: Any = call.slots
         made = [Storage(slots[slot], dtype, n, layout) for slot, dtype, n, layout in self.storages]
+        if modes.inference:
+            for storage in made:
+                storage.inference = True
         if self.kept:
             saved = [
                 made[position] if place is MADE else arguments[position]._storage
@@ -191,9 +200,9 @@ class Template:
             storage.node = slots[slot]
             storage.version += count * tensor._counts_writes
         if self.only is not None:
-            result = self._tensor(self.only, arguments, made, run, number)
-            result._stamp = state
-            return result
+            return self._tensor(self.only, arguments, made, run, number)
+        if self.listed is not None:
+            return [self._tensor(each, arguments, made, run, number) for each in self.listed]
         return self._results(self.results, arguments, made, run, number)
 
     def _results(
@@ -220,12 +229,8 @@ class Template:
         number: int,
     ) -> Tensor:
         place, position = described.storage
-        if place is MADE:
-            tensor = described.make(made[position])
-            if modes.inference:
-                made[position].inference = True
-        else:
-            tensor = described.make(arguments[position]._storage)
+        tensor = described.make(made[position] if place is MADE else arguments[position]._storage)
+        tensor._stamp = described.stamp
         if described.base is not None:
             source, replay = described.base
             if isinstance(source, int):
@@ -286,7 +291,7 @@ def record(call: Call, arguments: list[Tensor]) -> Any:
     edges: list[Any] = []
     run = current_run()
     run.lead(call, lead(run, arguments, call.template.edges, edges))
-    return call.template.finish(call, edges, arguments)
+    return call.template.finish(run, call, edges, arguments)
 
 
 _new = object.__new__

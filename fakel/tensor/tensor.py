@@ -526,7 +526,7 @@ class Tensor:
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        if self._shape.numel() != 1:
+        if self._shape and self._shape.numel() != 1:
             raise RuntimeError(
                 f"a Tensor with {self._shape.numel()} elements cannot be converted to Scalar"
             )
