@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from fakel.autograd.anomaly import anomaly, warn_with_forward_stack
 from fakel.autograd.modes import set_grad_enabled, state
 from fakel.autograd.tape import Backward, Pullback, attach
-from fakel.graph import begin_backward
+from fakel.graph import begin_backward, undoable
 from fakel.tensor import Tensor
 
 
@@ -212,11 +213,24 @@ def accumulate_into(tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
     """Adds a gradient to ``tensor.grad``, in place when the gradient has no graph of its own."""
     known = tensor._grad
     if known is None:
+        undoable(without_gradient(tensor))
         tensor._grad = _copied(grad) if create_graph and state.enabled else _of_its_own(grad)
     elif create_graph:
         tensor._grad = known + grad  # type: ignore[operator]
     else:
         known.add_(grad)  # type: ignore[attr-defined]
+
+
+def without_gradient(tensor: Tensor) -> Callable[[], None]:
+    """What takes the gradient of a tensor away."""
+    reference = weakref.ref(tensor)
+
+    def restore() -> None:
+        tensor = reference()
+        if tensor is not None:
+            tensor._grad = None
+
+    return restore
 
 
 def _copied(grad: Tensor) -> Tensor:

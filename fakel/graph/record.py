@@ -12,10 +12,12 @@ import math
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from fakel.graph.node import FAILED, Node, Operator
 from fakel.graph.run import Call, Run, expand, forget_states
+from fakel.graph.undo import Journal, Moment, former
 from fakel.interpreter import Interpreter
 from fakel.runtime import settle, settle_contents, settle_memory, trace
 
@@ -50,6 +52,8 @@ class _Recorder:
     def __init__(self) -> None:
         self.pending: list[Node | Call] = []
         self.run = Run()
+        self.journal = Journal()
+        self.failed = False  # whether any node ever has
         self.owner = threading.get_ident()
         self.bytes = 0
         self.backward_pending = False
@@ -163,6 +167,31 @@ def leave_uncaptured(more: int) -> None:
     _recorder.uncaptured += more
 
 
+def may_fail() -> None:
+    """Tells that what is about to be recorded raises if values that are pending turn out wrong."""
+    _recorder.run.risky = True
+
+
+def undoable(restore: Callable[[], None]) -> None:
+    """Notes how to take back what is being done, in case that something recorded before fails."""
+    if _recorder.run.risky and _recorder.pending:
+        _recorder.journal.add((len(_recorder.pending), 0), restore)
+
+
+def note_write(storage: Any, count: int | None = None) -> None:
+    """Tells that the node of a storage is about to be replaced by a write in place.
+
+    Args:
+        storage: it.
+        count: how many nodes of the call that was recorded last come before; None means all.
+    """
+    if _recorder.run.risky:
+        if count is None:
+            undoable(former(storage))
+        else:
+            _recorder.journal.add((len(_recorder.pending) - 1, count), former(storage))
+
+
 def recorded_since(count: int | None = None) -> Any:
     """How much is recorded; given an earlier answer, what was recorded since."""
     pending = _recorder.pending
@@ -210,6 +239,7 @@ def flush() -> None:
     with recorder.lock:
         pending, recorder.pending = recorder.pending, []
         run, recorder.run = recorder.run, Run()
+        journal, recorder.journal = recorder.journal, Journal()
         recorder.bytes = 0
         recorder.backward_pending = False
         if watching.capture is not None:
@@ -226,6 +256,7 @@ def flush() -> None:
                 return
         settle()
         nodes = _expanded(pending)
+        moments = _moments(nodes, pending) if run.risky else {}
         del pending
         # by identity: references would count as somebody's
         met = [id(node) for node in run.nodes], [id(leaf) for leaf in run.leaves]
@@ -239,10 +270,15 @@ def flush() -> None:
             if found is not None:
                 run.state.variants[key] = found.place(*met)
         try:
+            if recorder.failed:
+                _refuse_failed(program)
             with trace.span("flush", "flush"):
                 recorder.executor.run(program)
         except Exception as error:
+            recorder.failed = True
+            journal.take_back(moments.get(id(program[0]), (0, 0)))
             _fail(program, error)
+            _compute_others(program)
             raise
         finally:
             # what an interruption left undone stays recorded
@@ -281,6 +317,25 @@ def _expanded(pending: list[Node | Call]) -> list[Node]:
     return nodes
 
 
+def _moments(nodes: list[Node], pending: list[Node | Call]) -> dict[int, Moment]:
+    """For nodes by identity, the moment when they were recorded."""
+    found: dict[int, Moment] = {}
+    following = iter(nodes)
+    for position, each in enumerate(pending):
+        for number in range(len(each.template.recipes) if type(each) is Call else 1):
+            found[id(next(following))] = position, number
+    return found
+
+
+def _refuse_failed(program: list[Node]) -> None:
+    """Raises what a node raised that is read here; the reader comes first then."""
+    for number, node in enumerate(program):
+        for source in node.inputs:
+            if source is not None and source.operator is FAILED:
+                program.insert(0, program.pop(number))
+                raise source.parameters["error"]
+
+
 def _living(nodes: list[Node]) -> list[Node]:
     """The nodes that are wanted, in order. Fills in ``uses`` and ``held``."""
     wanted: list[Node] = []
@@ -312,6 +367,17 @@ def _fail(program: list[Node], error: Exception) -> None:
             node.operator, node.parameters, node.inputs = FAILED, {"error": error}, ()
     program[0].inputs = ()
     program[:] = [node for node in program if id(node) not in failed]
+
+
+def _compute_others(program: list[Node]) -> None:
+    """Computes what is left of a program that failed; what fails as well raises when it is used."""
+    while program:
+        program[:] = _living(program)
+        try:
+            _refuse_failed(program)
+            Interpreter().run(program)
+        except Exception as error:
+            _fail(program, error)
 
 
 def computed(node: Node) -> Any:

@@ -104,7 +104,8 @@ def forget_states() -> None:
 class Run:
     """The calls since the last flush, and the nodes and leaves that they have met.
 
-    ``state`` is None once something was recorded that no state can say.
+    ``state`` is None once something was recorded that no state can say. ``risky``: something was
+    recorded whose values may turn out wrong when it is computed (see ``undo.py``).
     """
 
     __slots__ = (
@@ -115,6 +116,7 @@ class Run:
         "nodes",
         "numbers",
         "parameters",
+        "risky",
         "state",
         "token",
     )
@@ -129,6 +131,7 @@ class Run:
         self.state: State | None = _states.first
         self.parameters: list[Any] = []  # tensors that gradients accumulate in
         self.numbers: dict[int, int] = {}  # their numbers, by identity
+        self.risky = False
         self.elsewhere = False  # whether gradients go on to what this run did not record
         self.backwards: list[Any] | None = None  # the tape, once somebody asked for it
 

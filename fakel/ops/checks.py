@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fakel.graph import watching
+from fakel.graph import may_fail, watching
 from fakel.tensor import Tensor, dtypes
 from fakel.tensor.promotion import category
 
@@ -64,6 +64,9 @@ def check_known(tensor: Tensor, check: Callable[[np.ndarray], None]) -> None:
         check: raises for wrong values; all else that it depends on are shapes and numbers.
     """
     if tensor._storage.node.value is None:
+        may_fail()
+        if watching.capture is not None:
+            watching.capture.may_fail(tensor, check)
         return
     capture, watching.capture = watching.capture, None
     try:

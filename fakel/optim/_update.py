@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fakel import ops
+from fakel.graph import note_write, undoable
 from fakel.ops.declare import scalar
 from fakel.recall.calls import recalled
 from fakel.tensor import Tensor
@@ -142,9 +143,10 @@ class Update:
             self.store(counts)
         new = self.apply(*tensors, *operands)
         for position, name, value in new:
-            state = self.states[position]
+            state, parameter = self.states[position], self.parameters[position]
+            undoable(_former(optimizer, parameter, state))
             state[name] = value
-            optimizer.state[self.parameters[position]] = state
+            optimizer.state[parameter] = state
         return not new
 
 
@@ -240,6 +242,7 @@ def _arrange(optimizer: Optimizer, group: dict[str, Any]) -> tuple[Arrangement, 
         if not state:
             state = optimizer.create_state(parameter, group)
             if state:
+                undoable(_former(optimizer, parameter, {}))
                 states[parameter] = state
         if not together or not parameter._storage.dtype.is_floating_point:
             _update_alone(optimizer, parameter, gradient, state, group)
@@ -300,6 +303,7 @@ def _update_alone(
         gradient = -gradient
     counts = _counts(state, optimizer.counted)
     options = _options(optimizer, group, counts)
+    undoable(_former(optimizer, parameter, state))
     _store_counts([state], counts)
     if group.get("differentiable"):
         # Backward through this step needs the tensors it saved: the next step writes to copies.
@@ -313,6 +317,19 @@ def _update_alone(
         optimizer.update(parameter, gradient, state, options)
     if state:
         optimizer.state[parameter] = state
+
+
+def _former(optimizer: Optimizer, parameter: Tensor, state: dict[str, Any]) -> Callable[[], None]:
+    """What gives a parameter the entries of its state that there are now."""
+    known, entries = parameter in optimizer.state, state.copy()
+
+    def restore() -> None:
+        state.clear()
+        state.update(entries)
+        if not known:
+            optimizer.state.pop(parameter, None)
+
+    return restore
 
 
 def _update_as_real(
@@ -359,6 +376,7 @@ def _store_counts(states: list[dict[str, Any]], counts: dict[str, float]) -> Non
         node = scalar(value, states[0][name].dtype)._storage.node
         for state in states:
             storage = state[name]._storage
+            note_write(storage)
             if storage.exposed is None:
                 storage.node = node
             else:

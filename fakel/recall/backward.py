@@ -11,6 +11,7 @@ from typing import Any
 
 from fakel.autograd.anomaly import anomaly
 from fakel.autograd.backward import tensor_backward
+from fakel.autograd.engine import without_gradient
 from fakel.autograd.modes import state as modes
 from fakel.autograd.tape import saved_tensor_hooks
 from fakel.graph import (
@@ -23,8 +24,10 @@ from fakel.graph import (
     flush_if_much,
     leaf,
     may_capture,
+    note_write,
     recorded_since,
     recording,
+    undoable,
     watching,
 )
 from fakel.graph.run import Recipe, outside
@@ -85,7 +88,8 @@ class BackwardTemplate:
             slots.append(parameters[number]._grad._storage.node)
         slots += self.constants
         call = Call(self, slots)
-        current_run().lead(call, ())
+        following = current_run()
+        following.lead(call, ())
         add_call(call, self.size)
         for number, slot, shape, dtype, length, stamp in self.gradients:
             gradient: Tensor = _new(Tensor)
@@ -93,8 +97,12 @@ class BackwardTemplate:
             gradient._storage = Storage(slots[slot], dtype, length)
             gradient._stamp = stamp
             parameters[number]._gradient = gradient
+            if following.risky:
+                undoable(without_gradient(parameters[number]))
         for number, slot in self.writes:
             storage = parameters[number]._grad._storage
+            if following.risky:
+                note_write(storage)
             storage.node = slots[slot]
             storage.version += 1
         for position in self.consumed:
@@ -132,6 +140,9 @@ class _Capture:
 
     def check(self, *check: Any) -> None:
         self.spoil("values were checked")
+
+    def may_fail(self, *check: Any) -> None:
+        """Whoever recorded what backward reads has told so."""
 
 
 def backward(

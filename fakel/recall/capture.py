@@ -69,6 +69,7 @@ class Capture:
         self.draws: dict[int, tuple[Node, Callable[[], Any]]] = {}
         self.counted = 0
         self.checked: list[tuple[Tensor, Callable[[Any], None]]] = []
+        self.unchecked: list[tuple[Tensor, Callable[[Any], None]]] = []
 
     # ---------------------------------------------------------------- what happens meanwhile
 
@@ -108,6 +109,10 @@ class Capture:
         """A tensor's values were checked where they were known."""
         self.checked.append((tensor, check))
 
+    def may_fail(self, tensor: Tensor, check: Callable[[Any], None]) -> None:
+        """A tensor's values are pending, and will be checked when they are used."""
+        self.unchecked.append((tensor, check))
+
     # ---------------------------------------------------------------- the template
 
     def template(self, result: Any, recorded: list[Node | Call]) -> Template:
@@ -132,6 +137,7 @@ class Capture:
         self._check_arguments()
         checks = [(self._argument(tensor), check) for tensor, check in self.checked]
         self._demand(all(p is not None for p, _ in checks), "an intermediate was checked")
+        checks += [(self._argument(tensor), check) for tensor, check in self.unchecked]
         results = self._describe_result(result)
         writes = self._writes()
         backwards = self._tape()
@@ -151,7 +157,7 @@ class Capture:
             numbers=self.found_numbers,
             constants=self.constants,
             drawn=self.drawn,
-            checks=checks,  # type: ignore[arg-type]
+            checks=checks,
             recipes=[self._recipe(node, count) for node in self.recorded_nodes],
             exposed=exposed,
             storages=[(slots[id(s.node)], s.dtype, s.length, s.layout) for s in self.made],

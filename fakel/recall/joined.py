@@ -10,7 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fakel.graph import Call, Run, begin_backward, current_run, flush, recorded_since, recording
+from fakel.autograd.engine import without_gradient
+from fakel.graph import (
+    Call,
+    Run,
+    begin_backward,
+    current_run,
+    flush,
+    recorded_since,
+    recording,
+    undoable,
+)
 from fakel.recall.backward import BackwardTemplate
 from fakel.recall.capture import SpoiltError
 from fakel.recall.direct import Direct
@@ -81,8 +91,6 @@ class Joined:
                 return None
             counted.append(counts)
         begin_backward()
-        for update, counts in zip(self.updates, counted, strict=True):
-            update.store(counts)
         tensors = [*arguments, *self.fixed]
         with recording():
             for parameter in self.cleared:
@@ -96,14 +104,21 @@ class Joined:
             if self.direct is not None:
                 made = self.direct.execute(call, tensors)
                 if made is not None:
+                    self._store(counted)
                     return made
             made = record(call, tensors)
+        self._store(counted)
         for parameter, place, stamp in self.gradients:
+            undoable(without_gradient(parameter))
             gradient = parameter._gradient = made[place]
             gradient._stamp = stamp
         if self.flushes:
             self._flush(tensors)
         return made
+
+    def _store(self, counted: list[list[dict[str, float]]]) -> None:
+        for update, counts in zip(self.updates, counted, strict=True):
+            update.store(counts)
 
     def _flush(self, tensors: list[Tensor]) -> None:
         """Flushes, and looks for the program that this leads to."""
@@ -215,9 +230,8 @@ class Joining:
         sources = self._sources(template, call, arguments)
         first = len(self.backwards)
         for position, check in template.checks:
-            if sources[position][0] != _TENSOR:
-                raise SpoiltError("an intermediate is checked")
-            self.checks.append((sources[position][1], check))
+            kind, place = (None, None) if position is None else sources[position]
+            self.checks.append((place if kind == _TENSOR else None, check))
         origins = self._add(template, call, sources)
         made = len(self.storages)
         for slot, *rest in template.storages:

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fakel.autograd.modes import state as modes
-from fakel.graph import Call, Node, Run, add_call, current_run, flush_if_much, leaf
+from fakel.graph import (
+    Call,
+    Node,
+    Run,
+    add_call,
+    current_run,
+    flush_if_much,
+    leaf,
+    may_fail,
+    note_write,
+)
 from fakel.graph.run import Recipe, outside
 from fakel.recall.deferred import Deferred
 from fakel.tensor import Size, Storage, Tensor
@@ -106,7 +116,7 @@ class Template:
         numbers: Sequence[tuple[int, Callable[[Any, Any], Any], Any]],
         constants: Sequence[Node],
         drawn: Sequence[tuple[Callable[[], Any], Any]],
-        checks: Sequence[tuple[int, Callable[[Any], None]]],
+        checks: Sequence[tuple[int | None, Callable[[Any], None]]],
         recipes: Sequence[Recipe],
         exposed: Sequence[int],
         storages: Sequence[Made],
@@ -151,9 +161,12 @@ class Template:
             numbers: the numbers that are operands at run time.
         """
         for number, (position, check) in enumerate(self.checks):
-            node = arguments[position]._storage.node
-            if node.value is not None and node is not self.checked[number]:
-                check(arguments[position]._array())
+            argument = None if position is None else arguments[position]
+            node = None if argument is None else argument._storage.node
+            if argument is None or node is None or node.value is None:
+                may_fail()
+            elif node is not self.checked[number]:
+                check(argument._array())
                 self.checked[number] = node
         slots: list[Any] = [tensor._storage.node for tensor in arguments]
         if self.others:
@@ -197,6 +210,8 @@ class Template:
         for position, slot, count in self.writes:
             tensor = arguments[position]
             storage = tensor._storage
+            if run.risky:
+                note_write(storage, self._recipe_of(slot) + 1)
             storage.node = slots[slot]
             storage.version += count * tensor._counts_writes
         if self.only is not None:
@@ -204,6 +219,11 @@ class Template:
         if self.listed is not None:
             return [self._tensor(each, arguments, made, run, number) for each in self.listed]
         return self._results(self.results, arguments, made, run, number)
+
+    def _recipe_of(self, slot: int) -> int:
+        """The position of the recipe that fills a slot; the last one if none does."""
+        made = slot - self.sources
+        return self.exposed[made] if made >= 0 else len(self.recipes) - 1
 
     def _results(
         self, described: Any, arguments: list[Tensor], made: list[Storage], run: Any, number: int

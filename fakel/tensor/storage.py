@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from fakel.graph import COPY, Node, computed, leaf, record
+from fakel.graph import COPY, Node, computed, leaf, note_write, record
 from fakel.tensor.dtypes import dtype
 
 # shape and strides
@@ -100,6 +100,7 @@ class Storage:
         if self.shared:
             np.copyto(self.node.value, np.reshape(computed(node), self.node.value.shape))
         else:
+            note_write(self)
             self.node = node
 
     def copy(self) -> Storage:

@@ -224,8 +224,7 @@ class Tensor:
             storage.version += self._counts_writes
             return
         old = storage.node
-        storage.node = None  # type: ignore[assignment]
-        storage.node = record(WRITE, (old, node), self._geometry(), old.shape, storage.dtype)
+        storage.replace(record(WRITE, (old, node), self._geometry(), old.shape, storage.dtype))
         storage.version += self._counts_writes
 
     # ---------------------------------------------------------------- geometry
