@@ -43,6 +43,8 @@ class CompiledFunction:
         self.expected: dict[Any, tuple[Guards, Episode]] = {}  # by what stands for the episode
         self.failures = self.count = 0
         self.reason: str | None = None
+        # what a call that could not be replayed was seen to read
+        self.read: list[weakref.ref[Tensor]] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if anomaly.enabled or saved_tensor_hooks or observing.episode or not may_capture():
@@ -100,6 +102,7 @@ class CompiledFunction:
         except (SpoiltError, UnknownError) as error:
             self.failures += 1
             self.reason = str(error)
+            self.read = [weakref.ref(tensor) for tensor in self._tensors(watch)]
             return result
         self.reason = None
         self.count += 1
@@ -108,7 +111,7 @@ class CompiledFunction:
         return result
 
     def _watch(self) -> Watch:
-        return Watch()
+        return Watch(self.function)
 
     def _guards(self, watch: Watch) -> Guards:
         return Guards(self.function, watch)
@@ -116,16 +119,18 @@ class CompiledFunction:
     def _others(self, tensors: list[Tensor]) -> list[Tensor]:
         """The tensors that the function may read from elsewhere, but for these."""
         watch = self._watch()
-        code = getattr(self.function, "__code__", None)
-        space = getattr(self.function, "__globals__", {})
-        if code is not None:
-            watch.add(code, space)
+        if watch.function is not None:
+            watch.add(watch.function)
+        found = {id(tensor): tensor for tensor in self._tensors(watch)}
+        found.update((id(each), each) for r in self.read if (each := r()) is not None)
+        known = {id(tensor) for tensor in tensors}
+        return [tensor for key, tensor in found.items() if key not in known]
+
+    def _tensors(self, watch: Watch) -> list[Tensor]:
         try:
-            found = self._guards(watch).tensors
+            return self._guards(watch).tensors
         except UnknownError:
             return []
-        known = {id(tensor) for tensor in tensors}
-        return [tensor for tensor in found if id(tensor) not in known]
 
 
 class CompiledLayers(CompiledFunction):

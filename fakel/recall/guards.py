@@ -67,6 +67,8 @@ _PURE = frozenset(
 )
 _SIMPLE = (int, float, bool, str, bytes, complex, type(None), dtype, device, type(Ellipsis))
 _MOST = 10_000  # values that one guard may go through
+# what a function's cells hold, None where one is empty
+Identities = tuple[int | None, ...]
 
 
 class UnknownError(Exception):
@@ -74,10 +76,20 @@ class UnknownError(Exception):
 
 
 class Watch:
-    """Notes the functions that run, with ``sys.setprofile``, while one call is carried out."""
+    """Notes the functions that run, with ``sys.setprofile``, while one call is carried out.
 
-    def __init__(self) -> None:
-        self.codes: dict[tuple[CodeType, int], dict[str, Any]] = {}
+    A frame does not tell which function it runs: functions of the same code are told apart by what
+    they close over. The function that is called itself is known.
+
+    Args:
+        function: it.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = _plain(function)
+        # code with its globals: these, and by identity, what functions that ran closed over
+        self.codes: dict[tuple[CodeType, int], tuple[dict[str, Any], set[Identities]]] = {}
+        self.begun = False
         self.reason: str | None = None
         self._before: Any = None
 
@@ -93,9 +105,10 @@ class Watch:
         if self._before is None:
             sys.setprofile(None)
 
-    def add(self, code: CodeType, space: dict[str, Any]) -> None:
-        """Notes code that runs with these globals."""
-        self.codes.setdefault((code, id(space)), space)
+    def add(self, function: FunctionType) -> None:
+        """Notes that this function runs, and not another one of its code."""
+        space = function.__globals__
+        self.codes.setdefault((function.__code__, id(space)), (space, set()))
 
     def pause(self) -> None:
         """Looks away."""
@@ -115,17 +128,29 @@ class Watch:
         if _serves_ours(frame):
             return
         if event == "call":
-            self.add(code, frame.f_globals)
+            self._note_call(frame, code)
         elif event == "c_call" and argument.__name__ not in _PURE:
             owner = getattr(argument, "__self__", None)
             if argument is not sys.setprofile and not isinstance(owner, Tensor):
                 self.reason = f"calls {argument.__qualname__}"
 
+    def _note_call(self, frame: FrameType, code: CodeType) -> None:
+        if not self.begun and self.function is not None and self.function.__code__ is code:
+            self.begun = True
+            self.add(self.function)
+            return
+        space, names = frame.f_globals, frame.f_locals
+        closed = tuple([id(names[n]) if n in names else None for n in code.co_freevars])
+        self.codes.setdefault((code, id(space)), (space, set()))[1].add(closed)
+
 
 class NoWatch(Watch):
     """For code that is known: notes nothing."""
 
-    def add(self, code: CodeType, space: dict[str, Any]) -> None:
+    def __init__(self) -> None:
+        super().__init__(print)
+
+    def add(self, function: FunctionType) -> None:
         """There is nothing to note."""
 
     def __enter__(self) -> NoWatch:
@@ -174,10 +199,11 @@ class Guards:
         self.tensors: list[Tensor] = []
         self._met: set[int] = set()
         self._count = 0
-        for (code, _), space in watch.codes.items():
-            self._add_code(code, space)
-        for cell in getattr(function, "__closure__", None) or ():
-            self._add_cell(cell)
+        for (code, _), (space, closed) in watch.codes.items():
+            self._add_code(code, space, closed)
+        plain = _plain(function)
+        if plain is not None:
+            self._add_function(plain)
         self._add(function if world.is_module(function) else getattr(function, "__self__", None))
         self.signatures = self._signatures()
 
@@ -202,16 +228,20 @@ class Guards:
         found = [reference() for reference in self.modules]
         return [None if module is None else world.signature(module) for module in found]
 
-    def _add_code(self, code: CodeType, space: dict[str, Any]) -> None:
+    def _add_code(self, code: CodeType, space: dict[str, Any], closed: set[Identities]) -> None:
         for name in _names_read(code):
             if name in space:
                 self._add_name(space, name)
-        for function in gc.get_referrers(code):
+        for function in gc.get_referrers(code) if closed else ():
             if isinstance(function, FunctionType) and function.__code__ is code:
-                for cell in function.__closure__ or ():
-                    self._add_cell(cell)
-                for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or ())):
-                    self._add(default)
+                if tuple(map(_identity, function.__closure__ or ())) in closed:
+                    self._add_function(function)
+
+    def _add_function(self, function: FunctionType) -> None:
+        for cell in function.__closure__ or ():
+            self._add_cell(cell)
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._add(default)
 
     def _add_name(self, space: dict[str, Any], name: str) -> None:
         value = space[name]
@@ -274,6 +304,19 @@ class Guards:
 
 
 _MISSING = object()
+
+
+def _plain(function: Any) -> FunctionType | None:
+    """The function of Python's own that a call of this one runs; None where it is another thing."""
+    found = getattr(function, "__func__", function)
+    return found if isinstance(found, FunctionType) else None
+
+
+def _identity(cell: Any) -> int | None:
+    try:
+        return id(cell.cell_contents)
+    except ValueError:
+        return None  # empty
 
 
 @functools.cache
