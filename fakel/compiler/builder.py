@@ -172,9 +172,9 @@ class Builder:
         mask = _active(active, made.type.lanes)
         self._append(Store(buffer, literal(index, INDEX), made, mask))
 
-    def prefetch(self, buffer: Buffer, index: Any) -> None:
-        """Asks for the cache line of an element."""
-        self._append(Prefetch(buffer, literal(index, INDEX)))
+    def prefetch(self, buffer: Buffer, index: Any, write: bool = False) -> None:
+        """Asks for the cache line of an element, to read it or to write it soon."""
+        self._append(Prefetch(buffer, literal(index, INDEX), write))
 
     def fail(self, status: Any) -> None:
         """Ends the kernel with a status other than 0."""

@@ -18,8 +18,8 @@ from fakel.compiler import loop_ir
 from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type
 
 _INDEX = ir.IntType(64)
-# operands of llvm.prefetch: to read; how near; data rather than instructions
-_TO_SECOND_LEVEL = (0, 2, 1)
+# operands of llvm.prefetch: to read or to write; how near; data rather than instructions
+_TO_SECOND_LEVEL, _TO_WRITE = (0, 2, 1), (1, 3, 1)
 # what a reduction of floats starts with
 _NEUTRAL = {"reduce_add": -0.0, "reduce_mul": 1.0}
 _SCALARS: dict[str, ir.Type] = {
@@ -295,7 +295,7 @@ class _Emitter:
         made = self._declare(
             "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         )
-        wish = [number(each) for each in _TO_SECOND_LEVEL]
+        wish = [number(each) for each in (_TO_WRITE if statement.write else _TO_SECOND_LEVEL)]
         self.builder.call(made, [self.builder.bitcast(place, byte), *wish])
 
     def pick(self, statement: loop_ir.Pick) -> None:

@@ -241,10 +241,13 @@ class Store(Statement):
 
 @dataclass(eq=False)
 class Prefetch(Statement):
-    """Asks for the cache line of an element, into the second-level cache; nothing waits for it."""
+    """Asks for the cache line of an element, into the second-level cache to read it, or into the
+    first one to write it soon; nothing waits for it.
+    """
 
     buffer: Buffer
     index: Expression
+    write: bool = False
 
 
 @dataclass(eq=False)
@@ -357,8 +360,9 @@ def _write(body: list[Statement], lines: list[str], depth: int) -> None:
             case Store(buffer, index, value, active):
                 lanes = _lanes(value.type, active)
                 lines.append(f"{margin}{buffer.name}[{_bare(index)}{lanes}] = {_bare(value)}")
-            case Prefetch(buffer, index):
-                lines.append(f"{margin}prefetch {buffer.name}[{_bare(index)}]")
+            case Prefetch(buffer, index, write):
+                purpose = " to write" if write else ""
+                lines.append(f"{margin}prefetch{purpose} {buffer.name}[{_bare(index)}]")
             case Pick(buffer, source, index):
                 lines.append(f"{margin}{buffer.name} is {source.name}[{_bare(index)}]")
             case Fail(status):

@@ -179,14 +179,15 @@ def test_statements():
     assert run(build.kernel, np.zeros(10, "i8"), found) == 7
 
 
-def test_prefetching_changes_nothing_and_may_miss():
+@pytest.mark.parametrize("write", [False, True])
+def test_prefetching_changes_nothing_and_may_miss(write):
     """Even where memory ends: it is a hint."""
 
     def body():
         build = Builder("hint")
         x, out = build.buffer("x", "f32"), build.buffer("out", "f32")
         with build.loop(1 << 16, step=16) as i:
-            build.prefetch(x, i)
+            build.prefetch(x, i, write)
         build.store(out, 0, build.load(x, 3))
         values, found = room(4, "f4", True), room(1, "f4", True)
         values[:] = [1, 2, 3, 4]

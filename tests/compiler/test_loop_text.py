@@ -28,6 +28,10 @@ CASES = {
     "product": ([(2, 5), (5, 9)], lambda a, b: a.mm(b)),
     "softmax": ([(2, 6)], lambda x: x.softmax(1)),
     "max_pool": ([(1, 1, 4, 4)], lambda x: nn.functional.max_pool2d(x, 2)),
+    "convolution_pooling": (
+        [(16, 1, 2, 5), (1, 1, 2, 2)],
+        lambda x, w: nn.functional.max_pool2d(nn.functional.conv2d(x, w).relu(), (1, 2)),
+    ),
     "convolution": ([(1, 1, 4, 6), (2, 1, 3, 3)], nn.functional.conv2d),
 }
 

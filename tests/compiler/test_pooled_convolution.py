@@ -9,6 +9,8 @@ from fakel.compiler import kernels, target
 from fakel.compiler.assemble import Planned
 from fakel.compiler.graph import Graph
 from fakel.compiler.kernels.convolution_pooled import convolution_relu_pool
+from fakel.compiler.kernels.convolution_pooled_lines import LineTile
+from fakel.compiler.kernels.convolution_pooled_rows import PooledTile
 from fakel.compiler.plan import Plan
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
@@ -25,7 +27,9 @@ CASES = [
     ((2, 2, 16, 16), 6, (3, 3), 1, 1, (3, 3)),
     ((2, 2, 70), 6, (3,), 1, 1, (2,)),
     ((2, 2, 8, 40), 3, (1, 1), 1, 0, (2, 16)),
+    ((5, 2, 13, 9), 4, (3, 4), (2, 1), (1, 2), (2, 5)),
 ]
+KERNELS = {"lines": LineTile, "rows": PooledTile}
 
 
 class Lowered:
@@ -43,6 +47,15 @@ class Lowered:
                 plan._view(value)
         assert self.lower(plan)
         Planned(plan).run(program, leaves)
+
+
+@pytest.fixture(params=["estimated", *KERNELS])
+def kernel(request, monkeypatch):
+    """What is estimated to be fastest, and each of the kernels wherever it can be used."""
+    if request.param in KERNELS:
+        tile = KERNELS[request.param]
+        estimate = tile.cycles
+        monkeypatch.setattr(tile, "cycles", lambda self, spec: 1e-6 * estimate(self, spec))
 
 
 def named(plan, name):
@@ -87,12 +100,14 @@ def check(case, x, w, bias, relu=True, tolerance=2e-5):
     np.testing.assert_array_equal(native[1], plain[1])
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_values_and_indices(case, relu):
     check(case, *operands(case), relu)
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("case", [CASES[0], CASES[4]], ids=str)
 def test_the_first_of_equal_elements_counts(case):
     x, w, bias = operands(case)
@@ -100,6 +115,7 @@ def test_the_first_of_equal_elements_counts(case):
     check(case, x * 0, w, bias, relu=False)
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("case", [CASES[0], CASES[4], CASES[5]], ids=str)
 def test_nan_and_infinities(case):
     x, w, bias = operands(case)
@@ -111,6 +127,7 @@ def test_nan_and_infinities(case):
         check(case, fakel.from_numpy(values), w.abs(), bias)
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize(
     "chosen", [target.AVX2, target.NEON, target.SSE2], ids=["avx2", "neon", "sse2"]
 )
@@ -120,6 +137,16 @@ def test_narrower_vectors(chosen):
             check(case, *operands(case))
 
 
+@pytest.mark.usefixtures("kernel")
 def test_double_precision():
-    x, w, bias = (each.double() for each in operands(CASES[1]))
-    check(CASES[1], x, w, bias, tolerance=1e-12)
+    for case in (CASES[1], CASES[9]):
+        x, w, bias = (each.double() for each in operands(case))
+        check(case, x, w, bias, tolerance=1e-12)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_columns_that_are_apart():
+    x, w, bias = operands(CASES[9])
+    check(CASES[9], x.transpose(2, 3).contiguous().transpose(2, 3), w, bias)
+    channels_last = w.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    check(CASES[9], x, channels_last, bias)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ from fakel.compiler.kernels.convolution_layout import (
     smaller,
     two_dimensional,
 )
+from fakel.compiler.kernels.convolution_pooled_lines import correlate_lines_and_pool, line_tile
 from fakel.compiler.kernels.convolution_pooled_rows import correlate_rows_and_pool, pooled_tile
 from fakel.compiler.loop_ir import (
     INDEX,
@@ -88,16 +90,24 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
     geometry = convolution.parameters["geometry"]
     spec = correlation_of(source, weight, bias, convolution.shape, geometry)
     pooled = two_dimensional(window.output, 1)
-    tile, rows = _pooled_tile(spec, kernel[1], pooled[1]), pooled_tile(spec, kernel, pooled)
     o, c, y, x = four_dimensional(weight).strides
     packing = (weight, (spec.outputs * o, o, c, y, x))
-    in_order = bias is None or bias.strides[0] == 1
-    if rows is not None and in_order and (tile is None or rows.cycles(spec) < spec.cycles(tile)):
+    tile = _pooled_tile(spec, kernel[1], pooled[1])
+    least = math.inf if tile is None else spec.cycles(tile)
+    in_place: Callable[[], Kernel] | None = None
+    if bias is None or bias.strides[0] == 1:
+        rows, lines = pooled_tile(spec, kernel, pooled), line_tile(spec, kernel, pooled)
+        if rows is not None and rows.cycles(spec) < least:
+            least = rows.cycles(spec)
+            in_place = functools.partial(correlate_rows_and_pool, spec, rows, packing[1], relu)
+        if lines is not None and _contiguous(weight) and lines.cycles(spec) < least:
+            in_place = functools.partial(correlate_lines_and_pool, spec, lines, relu)
+    if in_place is not None:
         values, indices = plan.results(pool)
         images = place_images(plan, spec, source, spec.framed)
         biases = [] if bias is None else [bias]
         plan.call(
-            correlate_rows_and_pool(spec, rows, packing[1], relu),
+            in_place(),
             [images, weight, *biases, values, indices],
             writes=[values, indices],
             parallel=spec.products > SMALL,

@@ -159,14 +159,14 @@ def transposed(build: Builder, rows: list[Expression]) -> list[Expression]:
     """
     lanes = rows[0].type.lanes
     piece = min(2 if rows[0].type.scalar == "f64" else 4, lanes)
-    groups = [_within_pieces(build, rows[i : i + piece]) for i in range(0, lanes, piece)]
+    groups = [within_pieces(build, rows[i : i + piece]) for i in range(0, lanes, piece)]
     columns: list[Expression] = list(rows)
     for j in range(piece):
         columns[j::piece] = _across_pieces(build, [group[j] for group in groups], piece)
     return columns
 
 
-def _within_pieces(build: Builder, rows: list[Expression]) -> list[Expression]:
+def within_pieces(build: Builder, rows: list[Expression]) -> list[Expression]:
     """For as many rows as a piece has lanes: vectors whose pieces are columns of these rows."""
     lanes, piece = rows[0].type.lanes, len(rows)
 
