@@ -15,6 +15,7 @@ from fakel.compiler.passes.donation import UpdateInPlace
 from fakel.compiler.passes.pooled_normalization import SplitPooledNormalization
 from fakel.compiler.passes.product_epilogue import JoinEpilogues
 from fakel.compiler.passes.product_shape import KeepProductShape
+from fakel.compiler.passes.product_updates import JoinUpdates
 from fakel.compiler.passes.relu_gradient import MaskPooled
 from fakel.compiler.passes.slices import JoinSlices
 from fakel.compiler.passes.views import ComposeViews
@@ -32,6 +33,7 @@ PASSES = (
     UpdateInPlace(),
     JoinConvolutionPooling(),
     JoinCrossEntropy(),
+    JoinUpdates(),
     JoinEpilogues(),
 )
 

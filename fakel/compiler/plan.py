@@ -180,6 +180,10 @@ class Plan:
                     return self.result(reader)
         return None
 
+    def is_wanted(self, value: Value) -> bool:
+        """Whether a value, or a view of it, is wanted after the run."""
+        return id(value) in self.stored
+
     def makes(self, access: Access) -> bool:
         """Whether the program itself makes this, rather than being given it."""
         return self.buffers[access.buffer].kind != "leaf"

@@ -52,11 +52,23 @@ class Epilogue:
     added: tuple[Access, ...] = ()
     accumulate: bool = False
     steps: tuple[Step, ...] = ()
+    updates: tuple[Step, ...] = ()
 
     @property
-    def all_steps(self) -> tuple[Step, ...]:
-        """The steps, of which the additions are the first."""
+    def before(self) -> tuple[Step, ...]:
+        """The steps up to the result, of which the additions are the first."""
         return (*(Step("add", (None, each)) for each in self.added), *self.steps)
+
+    @property
+    def reads(self) -> list[Access]:
+        """The tensors that all steps read, each once."""
+        steps = (*self.before, *self.updates)
+        return list(dict.fromkeys(each for step in steps for each in step.reads))
+
+    @property
+    def changed(self) -> list[Access]:
+        """The tensors that updates change."""
+        return [step.into for step in self.updates if step.into is not None]
 
 
 def multiplies(*accesses: Access) -> bool:
@@ -78,30 +90,33 @@ def matmul(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue | No
         return
     epilogue = epilogue or Epilogue()
     a, b, out = _batched(a), _batched(b), _batched(out)
-    operands = [
-        broadcast(each, out.shape)
-        for step in epilogue.all_steps
-        for each in step.operands
-        if each is not None
-    ]
+    reads = [broadcast(each, out.shape) for each in epilogue.reads]
+    changed = [_batched(each) for each in epilogue.changed]
     # a product with a vector is one row: the numbers of the matrix are then loaded as vectors
     if out.strides[2] != 1 or (out.shape[2] == 1 and out.strides[1] == 1):
         if out.strides[1] != 1:
             raise ValueError(f"neither rows nor columns of the result lie side by side: {out}")
         a, b, out = _transposed(b), _transposed(a), _transposed(out)
-        operands = [_transposed(each) for each in operands]
+        reads, changed = ([_transposed(each) for each in some] for some in (reads, changed))
     if b.shape[0] > 1 and b.strides[0] == 0:
         # one b for every matrix of the batch: the rows of all matrices are those of one
-        folded = [_folded(each) for each in (a, out, *operands)]
+        folded = [_folded(each) for each in (a, out, *reads, *changed)]
         found = [each for each in folded if each is not None]
         if len(found) == len(folded):
-            a, out, *operands = found
+            a, out = found[:2]
+            reads, changed = found[2 : 2 + len(reads)], found[2 + len(reads) :]
             b = replace(b, shape=(1, *b.shape[1:]))
-    _multiply(plan, a, b, out, epilogue, [_loadable(plan, each) for each in operands])
+    _multiply(plan, a, b, out, epilogue, [_loadable(plan, each) for each in reads], changed)
 
 
 def _multiply(
-    plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue, operands: list[Access]
+    plan: Any,
+    a: Access,
+    b: Access,
+    out: Access,
+    epilogue: Epilogue,
+    reads: list[Access],
+    changed: list[Access],
 ) -> None:
     batch, rows, columns = out.shape
     depth = a.shape[2]
@@ -124,16 +139,7 @@ def _multiply(
         right = replace(right, packed=depth > 0 and copied)
     strip = min(depth, DEPTH) * tiles.columns * a.dtype.itemsize
     parts, groups = _shares(batch, tiles, strip, by_rows=not right.packed)
-    rest = iter(operands)
-    steps = tuple(
-        replace(
-            step,
-            operands=tuple(
-                None if each is None else Placed(*next(rest).strides) for each in step.operands
-            ),
-        )
-        for step in epilogue.all_steps
-    )
+    numbers = {each: number for number, each in enumerate(epilogue.reads)}
     product = Product(
         scalar,
         batch,
@@ -147,24 +153,31 @@ def _multiply(
         tiles,
         parts,
         groups,
-        steps,
+        tuple(step.numbered(numbers) for step in epilogue.before),
+        tuple(step.numbered(numbers) for step in epilogue.updates),
+        tuple(Placed(*each.strides) for each in reads),
+        tuple(Placed(*each.strides) for each in changed),
         epilogue.scale,
         epilogue.accumulate,
         depth if dots else DEPTH,
         # where threads share strips, each reads what all have just written of a
         right.packed and groups > 1 and _is_shared(plan, a),
     )
-    arguments, writes = [a, b, *operands, out], [out]
+    arguments, writes = [a, b, *reads, out, *changed], [out, *changed]
+    # an element of what is changed is read just before
+    together = [-1, -2, *(0 for _ in reads), -3, *(0 for _ in changed)]
     if right.packed:
         copy = plan.scratch(product.units * product.copied_elements, out.dtype)
         arguments.append(copy)
         writes.append(copy)
+        together.append(-4)
     work = batch * rows * columns * max(depth, 1)
     plan.call(
         (dot_kernel if dots else product_kernel)(product),
         arguments,
         writes=writes,
         parallel=work >= _PARALLEL_WORK,
+        elementwise=together if changed else False,
         # a part has memory for one copy, which all its groups use: many parts leave the cache
         fine=product.units * product.copied_elements * a.dtype.itemsize <= _COPIES_BYTES,
     )
@@ -305,7 +318,9 @@ def product(plan: Any, node: Node) -> bool:
     return product_with_epilogue(plan, node, ())
 
 
-def product_with_epilogue(plan: Any, node: Node, following: Sequence[Node]) -> bool:
+def product_with_epilogue(
+    plan: Any, node: Node, following: Sequence[Node], updates: Sequence[Node] = ()
+) -> bool:
     """Lowers a product and the pointwise nodes that follow it as one kernel.
 
     For example `linear` and `gelu`, or `mm` and the `relu_gradient` whose first input it is. The
@@ -317,6 +332,8 @@ def product_with_epilogue(plan: Any, node: Node, following: Sequence[Node]) -> b
         node: the node "mm", "bmm", "addmm", "linear", "mv" or "dot"; its inputs are read.
         following: pointwise nodes; each has the one before it, the first one the product, among its
             inputs. The result of the last one is placed.
+        updates: pointwise nodes that follow the last one, or each other, or read only tensors.
+            Those that are wanted are placed.
 
     Returns:
         False, with nothing added, for what this has no kernel for: dtypes other than float32 and
@@ -331,35 +348,51 @@ def product_with_epilogue(plan: Any, node: Node, following: Sequence[Node]) -> b
     a, b, *added = factors
     rows, columns = a.shape[-2], b.shape[-1]
     shape = (*a.shape[:-2], rows, columns)
-    steps = []
-    before = node
-    for each in following:
-        if not is_pointwise(each) or each.dtype is not node.dtype or each.shape != node.shape:
+    known = {id(node): len(added)}  # after how many steps there is which value
+    steps: list[Step] = []
+    for each in (*following, *updates):
+        operands = _operands(plan, each, known, node, shape)
+        if operands is None:
             return False
-        operands = []
-        for source in each.inputs:
-            if source is None:  # such as a bound that clamp does without
-                return False
-            if source is before:
-                operands.append(None)
-                continue
-            access = plan.read(source)
-            seen = _as_matrices(broadcast(access, node.shape), shape)
-            if access.dtype is not node.dtype or seen is None:
-                return False
-            operands.append(seen)
-        steps.append(Step(each.operator.name, tuple(operands), tuple(each.parameters.items())))
-        before = each
-    out = plan.result(before)
+        steps.append(Step(each.operator.name, operands, tuple(each.parameters.items())))
+        known[id(each)] = len(added) + len(steps)
+    out = plan.result(([node, *following])[-1])
+    changes = [
+        replace(step, into=plan.result(each) if plan.is_wanted(each) else None)
+        for step, each in zip(steps[len(following) :], updates, strict=True)
+    ]
     strides = (rows * columns, columns, 1)[3 - len(shape) :]
     matmul(
         plan,
         a,
         b,
         replace(out, shape=shape, strides=strides),
-        Epilogue(added=tuple(added), steps=tuple(steps)),
+        Epilogue(added=tuple(added), steps=tuple(steps[: len(following)]), updates=tuple(changes)),
     )
     return True
+
+
+def _operands(
+    plan: Any, node: Node, known: dict[int, int], product: Node, shape: tuple[int, ...]
+) -> tuple[Any, ...] | None:
+    """What a step reads: values by their numbers, and tensors, seen as matrices of this shape; None
+    where it cannot follow the product.
+    """
+    if not is_pointwise(node) or node.dtype is not product.dtype or node.shape != product.shape:
+        return None
+    operands: list[Any] = []
+    for source in node.inputs:
+        if source is None:  # such as a bound that clamp does without
+            return None
+        if id(source) in known:
+            operands.append(known[id(source)])
+            continue
+        access = plan.read(source)
+        seen = _as_matrices(broadcast(access, product.shape), shape)
+        if access.dtype is not product.dtype or seen is None:
+            return None
+        operands.append(seen)
+    return tuple(operands)
 
 
 def _factors(node: Node, inputs: list[Access]) -> tuple[Access, ...] | None:

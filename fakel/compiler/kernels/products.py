@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fakel.compiler import target
@@ -63,14 +63,37 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """One of the tensors that steps read, by its number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Step:
-    """A pointwise operator that follows the product: its operands, of which None is the value so
-    far, and its parameters.
+    """A pointwise operator that follows the product: its operands, and its parameters.
+
+    An operand is a tensor; None, the value so far; or a number: the value after so many steps.
+    ``into``: a tensor that becomes the value after this step, when all steps are done.
     """
 
     operator: str
     operands: tuple[Any, ...] = (None,)
     parameters: tuple[tuple[str, Any], ...] = ()
+    into: Any = None
+
+    @property
+    def reads(self) -> list[Any]:
+        """The operands that are tensors."""
+        return [each for each in self.operands if not isinstance(each, int | None)]
+
+    def numbered(self, numbers: dict[Any, int]) -> Step:
+        """The step with tensors by their numbers."""
+        operands = tuple(
+            each if isinstance(each, int | None) else Tensor(numbers[each])
+            for each in self.operands
+        )
+        return replace(self, operands=operands, into=None if self.into is None else True)
 
 
 @dataclass(frozen=True)
@@ -93,9 +116,10 @@ class Product:
     """A product kernel's parameters. ``row_stride`` and ``batch_stride`` are the result's.
 
     Threads share ``parts`` of the rows and ``groups`` of strips. ``scale`` multiplies the product;
-    ``accumulate`` adds it to what the result holds; the operands of ``steps`` are `Placed`. Blocks
-    of the depth are at most ``longest``. ``fetched``: a, whose rows or columns lie side by side, is
-    asked for beforehand.
+    ``accumulate`` adds it to what the result holds. After ``steps`` the value is put in the result;
+    ``updates`` go on from there. All of these read ``tensors`` and change ``changed``, in their
+    order. Blocks of the depth are at most ``longest``. ``fetched``: a, whose rows or columns lie
+    side by side, is asked for beforehand.
     """
 
     scalar: str
@@ -111,6 +135,9 @@ class Product:
     parts: int = 1
     groups: int = 1
     steps: tuple[Step, ...] = ()
+    updates: tuple[Step, ...] = ()
+    tensors: tuple[Placed, ...] = ()
+    changed: tuple[Placed, ...] = ()
     scale: float | None = None
     accumulate: bool = False
     longest: int = DEPTH
@@ -133,9 +160,9 @@ class Product:
         return strips * self.length * self.tiling.columns if self.b.packed else 0
 
     @property
-    def placed(self) -> tuple[Placed, ...]:
-        """The tensors that the steps read, in order."""
-        return tuple(each for step in self.steps for each in step.operands if each is not None)
+    def following(self) -> tuple[Step, ...]:
+        """All steps."""
+        return (*self.steps, *self.updates)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -233,8 +260,11 @@ class Tiles:
         self.build = build = Builder(name)
         self.a = build.buffer("a", product.scalar)
         self.b = build.buffer("b", product.scalar)
-        self.operands = [build.buffer(f"x{i}", product.scalar) for i in range(len(product.placed))]
+        self.tensors = [build.buffer(f"x{i}", product.scalar) for i in range(len(product.tensors))]
         self.out = build.buffer("out", product.scalar)
+        self.changed = [
+            build.buffer(f"out{i}", product.scalar) for i in range(len(product.changed))
+        ]
         self.strips = build.buffer("strips", product.scalar) if product.b.packed else None
 
     def kernel(self) -> Kernel:
@@ -320,6 +350,12 @@ class Tiles:
             with build.loop(lines[1], step=target.line(product.scalar), name="p") as p:
                 build.prefetch(self.a, start + p)
 
+    def _fetch_changed(self, here: Place, columns: int) -> None:
+        """Asks for a row of a tile of what steps change, which other threads may have."""
+        for buffer, lies in zip(self.changed, self.product.changed, strict=True):
+            for offset in range(0, columns, target.line(buffer.scalar)):
+                self.build.prefetch(buffer, self._at(lies, here) + offset, write=True)
+
     def _copy(
         self, memory: Buffer, matrix: Expression, strips: tuple[Any, Any], part: Part
     ) -> None:
@@ -389,7 +425,8 @@ class Tiles:
                 + part.start * b_depth,
                 "bfrom",
             )
-        with build.loop(part.count, name="p", unroll=False) as p:
+
+        def multiply(p: Expression) -> None:
             b_at = build.let(b_start + p * b_depth, "bat")
             a_at = build.let(a_start + p * a_depth, "aat")
             values = []
@@ -401,6 +438,18 @@ class Tiles:
                 number = build.let(literal(build.load(self.a, a_at + r * a_row), vector))
                 for total, value in zip(sums[r], values, strict=True):
                     build.assign(total, fma(number, value, total))
+
+        if not product.changed:
+            with build.loop(part.count, name="p", unroll=False) as p:
+                multiply(p)
+        else:
+            # what will be changed comes near meanwhile, row by row: all at once would keep the
+            # operands waiting
+            with build.loop(rows, name="r", unroll=False) as r:
+                self._fetch_changed(Place(place.matrix, place.row + r, place.column), columns)
+                first, last = (build.let(each * part.count // rows) for each in (r, r + 1))
+                with build.loop(last, first, name="p", unroll=False) as p:
+                    multiply(p)
         self._leave(place, part, sums, columns)
 
     def _leave(self, place: Place, part: Part, sums: list[list[Variable]], columns: int) -> None:
@@ -423,10 +472,10 @@ class Tiles:
             build.store(self.out, self._index(here), total, active)
 
         def finish(total: Expression, here: Place, active: int) -> None:
-            store(self._finished(total, here, active), here, active)
+            self._finish(total, here, active)
 
         def finish_all() -> None:
-            if all(step.operator in _SHORT for step in product.steps):
+            if all(step.operator in _SHORT for step in product.following):
                 each(finish)
                 return
             each(store)
@@ -443,7 +492,7 @@ class Tiles:
         elif part.later is not None:
             with build.when(part.later):
                 each(add)
-        if part.last is None or not product.steps:
+        if part.last is None or not product.following:
             finish_all()
             return
         with build.when(part.last):
@@ -455,27 +504,38 @@ class Tiles:
         product = self.product
         return place.matrix * product.batch_stride + place.row * product.row_stride + place.column
 
-    def _finished(self, value: Expression, here: Place, active: int) -> Expression:
-        """The value after all steps."""
-        build, lanes = self.build, value.type.lanes
-        operands = zip(self.operands, self.product.placed, strict=True)
-        for step in self.product.steps:
+    def _finish(self, value: Expression, here: Place, active: int) -> None:
+        """Puts a vector of the result in its place, and what steps make of it in theirs."""
+        build, product = self.build, self.product
+        values, loaded, put = [value], {}, []
+        for step in product.following:
+            values[-1] = build.let(values[-1])
             inputs = []
-            value = build.let(value)
             for operand in step.operands:
-                if operand is None:
-                    inputs.append(value)
-                    continue
-                buffer, lies = next(operands)
-                index = (
-                    here.matrix * lies.batch_stride
-                    + here.row * lies.row_stride
-                    + here.column * lies.column_stride
-                )
-                if lies.column_stride == 0:
-                    number = build.load(buffer, index)
-                    inputs.append(build.let(literal(number, value.type)))
+                if isinstance(operand, Tensor):
+                    if operand not in loaded:
+                        loaded[operand] = self._load(operand.number, here, value.type, active)
+                    inputs.append(loaded[operand])
                 else:
-                    inputs.append(build.let(build.load(buffer, index, lanes, active)))
-            value = apply(step.operator, inputs, dict(step.parameters))
-        return value
+                    inputs.append(values[-1 if operand is None else operand])
+            values.append(apply(step.operator, inputs, dict(step.parameters)))
+            if step.into is not None:
+                put.append(len(values) - 1)
+        build.store(self.out, self._index(here), values[len(product.steps)], active)
+        for buffer, lies, number in zip(self.changed, product.changed, put, strict=True):
+            build.store(buffer, self._at(lies, here), values[number], active)
+
+    def _load(self, number: int, here: Place, kind: Type, active: int) -> Expression:
+        """What of a tensor meets a vector of the result."""
+        build, buffer, lies = self.build, self.tensors[number], self.product.tensors[number]
+        index = self._at(lies, here)
+        if lies.column_stride == 0:
+            return build.let(literal(build.load(buffer, index), kind))
+        return build.let(build.load(buffer, index, kind.lanes, active))
+
+    def _at(self, lies: Placed, here: Place) -> Expression:
+        return (
+            here.matrix * lies.batch_stride
+            + here.row * lies.row_stride
+            + here.column * lies.column_stride
+        )

@@ -50,7 +50,7 @@ def same_elements(value: Value) -> bool:
 
 
 def grouped(graph: Graph, groups: Iterable[Group]) -> Graph:
-    """The graph with groups in the places of their parts; without those groups of which a part
+    """The graph with groups in the places of their last parts; without those groups of which a part
     depends, through a value outside, on another part.
     """
     every: dict[int, Group] = {}  # by the parts' ids
@@ -84,7 +84,10 @@ def _in_order(values: list[Value], group_of: dict[int, Group]) -> list[Value] | 
     done: set[int] = set()
     open_now: set[int] = set()
     for value in values:
-        stack: list[tuple[Value, bool]] = [(home[id(_last(value))], False)]
+        unit = home[id(_last(value))]
+        if _last(unit) is not _last(value):
+            continue  # a group comes where its last part was, or where it is needed
+        stack: list[tuple[Value, bool]] = [(unit, False)]
         while stack:
             unit, left = stack.pop()
             if left:
