@@ -165,7 +165,7 @@ def _pull_back(
     node: Backward, grads: list[Tensor | None], keep_graph: bool
 ) -> Sequence[Tensor | None]:
     try:
-        results = node.pullback(tuple(grads))
+        results: Sequence[Tensor | None] = node.pullback(tuple(grads))
     except Exception:
         if anomaly.enabled:
             warn_with_forward_stack(node)
@@ -177,12 +177,23 @@ def _pull_back(
                 raise RuntimeError(
                     f"Function '{node.name()}' returned nan values in its {index}th output."
                 )
-    for hook in tuple(node.hooks.values()) if node.hooked else ():
-        replaced = hook(tuple(results), tuple(grads))
-        if replaced is not None:
-            results = replaced if isinstance(replaced, tuple) else (replaced,)
+    if node.hooked and node.hooks:
+        results = _after_hooks(node, list(results), grads)
     if not keep_graph:
         node.free()
+    return results
+
+
+def _after_hooks(
+    node: Backward, results: list[Tensor | None], grads: list[Tensor | None]
+) -> list[Tensor | None]:
+    inputs = node.inputs()
+    for hook in tuple(node.hooks.values()):
+        replaced = hook(tuple([results[position] for position in inputs]), tuple(grads))
+        if replaced is not None:
+            given = replaced if isinstance(replaced, tuple) else (replaced,)
+            for position, each in zip(inputs, given, strict=False):
+                results[position] = each
     return results
 
 

@@ -6,7 +6,7 @@ import functools
 import itertools
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -169,14 +169,11 @@ class Backward:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that this one hands gradients to, with the index of their output."""
-        return tuple(
-            (None, 0)
-            if edge is None
-            else (AccumulateGrad(edge), 0)
-            if isinstance(edge, Tensor)
-            else edge
-            for edge in self.edges
-        )
+        return tuple([_next_function(self.edges[position]) for position in self.inputs()])
+
+    def inputs(self) -> Sequence[int]:
+        """The positions of the edges that PyTorch's node has as well."""
+        return range(len(self.edges))
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls ``hook(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces
@@ -226,6 +223,12 @@ class RemovableHandle:
 
     def __exit__(self, *exception: object) -> None:
         self.remove()
+
+
+def _next_function(edge: Any) -> tuple[Any, int]:
+    if edge is None:
+        return None, 0
+    return (AccumulateGrad(edge), 0) if isinstance(edge, Tensor) else edge
 
 
 def edge_of(tensor: Tensor | None) -> Any:

@@ -17,6 +17,7 @@ from fakel.autograd.tape import retitled
 from fakel.ops.activation import logsigmoid
 from fakel.ops.checks import NOT_FLOATING, check_known, floating_only, refuse
 from fakel.ops.declare import gradient, operator, primitive
+from fakel.ops.primitive import shown_as
 from fakel.ops.softmax import log_softmax
 from fakel.tensor import Tensor, can_cast, dtypes, promote_types, result_type
 
@@ -86,35 +87,44 @@ def _check_classes(target, classes, ignore_index):
 
 
 def _class_weights(input, target, weight, ignore_index):
-    """Checked targets and the weight of each: (batch, positions)."""
+    """Checked targets and the weight of each, and which are ignored: (batch, *)."""
     ignored = _check_classes(target, input.shape[1], ignore_index)
     target = np.where(ignored, 0, target)
     weights = np.ones(target.shape, input.dtype) if weight is None else weight[target]
     return target, np.where(ignored, np.zeros((), weights.dtype), weights), ignored
 
 
+def _batched(input, target):
+    """Input (batch, classes, *) and target (batch, *); there need be no batch."""
+    return (input[None], target.reshape(1)) if input.ndim == 1 else (input, target)
+
+
 @primitive("nll_loss")
 def _nll_loss(input, target, weight, *, ignore_index, reduction):
-    """input (batch, classes, positions), target (batch, positions); also the sum of the weights."""
+    """Input (batch, classes, *) or (classes), target (batch, *), () or (1). Also the sum of the
+    weights.
+    """
+    form = target.shape
+    input, target = _batched(input, target)
     chosen, weights, ignored = _class_weights(input, target, weight, ignore_index)
     taken = np.take_along_axis(input, chosen[:, None], 1)[:, 0]
     losses = -np.where(ignored, np.zeros((), input.dtype), taken) * weights
     total = np.asarray(weights.sum(dtype=np.float64), input.dtype)
     if reduction == "none":
-        return losses, total
+        return losses.reshape(form), total
     loss = losses.sum(dtype=np.float64)
     return np.asarray(loss / total if reduction == "mean" else loss, input.dtype), total
 
 
 @primitive("nll_loss_gradient")
 def _nll_loss_gradient(output_gradient, target, weight, total, *, size, ignore_index, reduction):
-    result = np.zeros(size, output_gradient.dtype)
+    result, target = _batched(np.zeros(size, output_gradient.dtype), target)
     chosen, weights, ignored = _class_weights(result, target, weight, ignore_index)
     if reduction == "mean":
         output_gradient = output_gradient / total
     values = np.where(ignored, np.zeros((), result.dtype), -output_gradient * weights)
     np.put_along_axis(result, chosen[:, None], values[:, None].astype(result.dtype), 1)
-    return result
+    return result.reshape(size)
 
 
 def _gather_losses(grad, target, weight, total, ignore_index, reduction):
@@ -127,7 +137,8 @@ def _gather_losses(grad, target, weight, total, ignore_index, reduction):
 
 def _record_nll(input, target, weight, ignore_index, reduction):
     shape = tuple(target.shape) if reduction == "none" else ()
-    return _nll_loss(
+    record = _nll_loss if input.ndim <= 2 else _nll_loss_2d
+    return record(
         input, target, weight, ignore_index=ignore_index, reduction=reduction,
         shape=(shape, ()), dtype=(input.dtype, input.dtype),
     )  # fmt: skip
@@ -140,6 +151,7 @@ gradient(
         reduction=reduction, shape=tuple(input.shape), dtype=input.dtype),
 )  # fmt: skip
 gradient(_nll_loss_gradient, output_gradient=_gather_losses)
+_nll_loss_2d = shown_as(_nll_loss, "NllLoss2DBackward0")
 
 
 def _check_target(input, target, weight):
@@ -212,15 +224,12 @@ def nll_loss(
             f"expected scalar type {input.dtype.letter} but found {weight.dtype.letter}"
         )
     check_known(target, lambda values: _check_classes(values, number, ignore_index))
-    shape = tuple(target.shape)
-    if input.ndim == 1:
-        logits, classes = input.reshape(1, -1, 1), target.reshape(1, 1)
-    else:
-        positions = math.prod(input.shape[2:])
-        logits = input.reshape(input.shape[0], input.shape[1], positions)
-        classes = target.reshape(input.shape[0], positions)
-    loss = _record_nll(logits, classes, weight, int(ignore_index), reduction)[0]
-    return loss.reshape(shape) if reduction == "none" else loss
+    shape, form = tuple(input.shape), tuple(target.shape)
+    if input.ndim == 3 or input.ndim > 4:
+        input = input.reshape(*shape[:2], 1, math.prod(shape[2:]))
+        target = target.reshape(shape[0], 1, math.prod(shape[2:]))
+    loss = _record_nll(input, target, weight, int(ignore_index), reduction)[0]
+    return loss.reshape(form) if reduction == "none" and loss.ndim != len(form) else loss
 
 
 def _smooth_cross_entropy(logarithms, target, weight, ignore_index, reduction, label_smoothing):

@@ -208,6 +208,13 @@ class PrimitiveBackward(Backward):
                     None if t is None else SavedTensor(t, False) for t in tensors[position:]
                 )
 
+    def inputs(self) -> Sequence[int]:
+        primitive = self.primitive
+        if primitive.joint is not None:
+            return super().inputs()
+        named = zip(range(len(self.edges)), primitive.inputs, strict=False)
+        return [position for position, name in named if name in primitive.rules]
+
     def move_results(self, old: Any, new: Any) -> None:
         """Follows results that an in-place operation wrote into another storage."""
         for saved in self.saved.values():

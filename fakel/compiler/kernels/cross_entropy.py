@@ -4,7 +4,6 @@ likelihood, forward and backward, in one walk over the rows.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from fakel.compiler import math as functions
@@ -41,7 +40,7 @@ def cross_entropy(
     Args:
         plan: the plan.
         logits: (rows, classes).
-        target: (rows, 1).
+        target: (rows).
         loss: the value "nll_loss"; its results are placed.
         upstream: the gradient of the loss, one number.
         gradient: the value whose result is the gradient, of the logits' shape.
@@ -81,12 +80,7 @@ def cross_entropy(
         indices=[(chosen, x.shape[1])],
     )
     if parallel:
-        arguments = [
-            losses,
-            replace(chosen, shape=(count,), strides=chosen.strides[:1]),
-            made,
-            total,
-        ]
+        arguments = [losses, chosen, made, total]
         add_up = _sum_of_losses(arguments, loss.parameters["ignore_index"], reduction)
         plan.call(add_up, arguments, [made, total], parallel=False)
     return True

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fakel.compiler.builder import Builder
@@ -17,6 +21,7 @@ from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import broadcast_strides
 from fakel.compiler.status import number_of, status_of
 from fakel.graph import Node
+from fakel.tensor.size import contiguous_strides
 
 PARALLEL_ELEMENTS = 65536
 
@@ -27,7 +32,7 @@ def out_of_bounds(status: int) -> Exception:
 
 
 class _Targets:
-    """The targets, whose strides go over (batch, positions), checked one by one."""
+    """The targets, whose strides go over batch and positions, checked one by one."""
 
     def __init__(
         self, build: Builder, access: Access, weight: Access | None, classes: int, ignored: int
@@ -45,10 +50,10 @@ class _Targets:
         """The arguments that this puts first."""
         return [self.access] if self.weight is None else [self.access, self.weight]
 
-    def target(self, batch: Any, position: Any) -> tuple[Expression, Expression]:
+    def target(self, *place: Any) -> tuple[Expression, Expression]:
         """A target's class (0 when it is ignored), and whether it counts."""
         build = self.build
-        given = build.let(build.load(self.buffer, _offset(self.access.strides, batch, position)))
+        given = build.let(build.load(self.buffer, _offset(self.access.strides, *place)))
         counts = build.let(binary("!=", given, self.ignored))
         chosen = build.let(select(counts, given, 0))
         wrong = binary("|", binary("<", chosen, 0), binary(">=", chosen, self.classes))
@@ -70,6 +75,23 @@ def _offset(strides: tuple[int, ...], *indices: Any) -> Expression:
     return total
 
 
+def _batched(classes: Access, target: Access) -> tuple[Access, Access]:
+    """Accesses to (batch, classes, *) and (batch, *), where there need be no batch."""
+    if len(classes.shape) > 1:
+        return classes, target
+    return (
+        replace(classes, shape=(1, *classes.shape), strides=(0, *classes.strides)),
+        replace(target, shape=(1,), strides=(0,)),
+    )
+
+
+@contextlib.contextmanager
+def _positions(build: Builder, sizes: Sequence[int]) -> Iterator[list[Expression]]:
+    """Loops over the positions of a row."""
+    with contextlib.ExitStack() as loops:
+        yield [loops.enter_context(build.loop(size, name="position")) for size in sizes]
+
+
 def _floating(*accesses: Access | None) -> bool:
     kinds = [access.dtype.name for access in accesses if access is not None]
     return all(kind in ("float32", "float64") and kind == kinds[0] for kind in kinds)
@@ -81,6 +103,7 @@ def _nll_loss(plan: Any, node: Node) -> bool:
     if not _floating(source, weight) or target.dtype.name != "int64":
         return False
     loss, total = plan.results(node)
+    source, target = _batched(source, target)
     reduction = node.parameters["reduction"]
     build = Builder(f"nll_loss_{reduction}")
     targets = _Targets(build, target, weight, source.shape[1], node.parameters["ignore_index"])
@@ -88,15 +111,14 @@ def _nll_loss(plan: Any, node: Node) -> bool:
     losses, sums = build.buffer("loss", loss.scalar), build.buffer("total", total.scalar)
     added = build.accumulator(0, "f64", "losses")
     weights = build.accumulator(0, "f64", "weights")
-    batch, positions = target.shape
-    with build.loop(batch, name="batch") as row, build.loop(positions, name="position") as position:
-        chosen, counts = targets.target(row, position)
-        given = build.load(x, _offset(source.strides, row, chosen, position))
+    with build.loop(target.shape[0]) as row, _positions(build, target.shape[1:]) as position:
+        chosen, counts = targets.target(row, *position)
+        given = build.load(x, _offset(source.strides, row, chosen, *position))
         own = build.let(select(counts, targets.weight_of(chosen, source.scalar), 0))
         value = build.let((0.0 - select(counts, given, 0)) * own)
         build.assign(weights, weights + cast(own, "f64"))
         if reduction == "none":
-            build.store(losses, row * positions + position, value)
+            build.store(losses, _offset(contiguous_strides(target.shape), row, *position), value)
         else:
             build.assign(added, added + cast(value, "f64"))
     sum_of_weights = build.let(cast(weights, source.scalar))
@@ -118,8 +140,8 @@ def _nll_loss_gradient(plan: Any, node: Node) -> bool:
     grad, target, weight, total = (None if n is None else plan.read(n) for n in node.inputs)
     if not _floating(grad, weight, total) or target.dtype.name != "int64" or 0 in node.shape:
         return False
-    out = plan.result(node)
-    batch, classes, positions = node.shape
+    out, target = _batched(plan.result(node), target)
+    batch, classes, *spatial = out.shape
     reduction = node.parameters["reduction"]
     build = Builder(f"nll_loss_gradient_{reduction}")
     targets = _Targets(build, target, weight, classes, node.parameters["ignore_index"])
@@ -127,17 +149,17 @@ def _nll_loss_gradient(plan: Any, node: Node) -> bool:
     result = build.buffer("out", out.scalar)
     steps = broadcast_strides(grad.shape, grad.strides, target.shape)
     parallel = out.count >= PARALLEL_ELEMENTS
-    size = classes * positions
+    size = classes * math.prod(spatial)
     with build.share(batch) if parallel else build.loop(batch) as row:
         with build.loop(size) as place:
             build.store(result, row * size + place, 0)
-        with build.loop(positions) as position:
-            chosen, counts = targets.target(row, position)
-            value = build.load(upstream, _offset(steps, row, position))
+        with _positions(build, spatial) as position:
+            chosen, counts = targets.target(row, *position)
+            value = build.load(upstream, _offset(steps, row, *position))
             if reduction == "mean":
                 value = value / build.load(sums, 0)
             value = (0.0 - value) * targets.weight_of(chosen, out.scalar)
-            place = row * size + chosen * positions + position
+            place = row * size + _offset(contiguous_strides(out.shape)[1:], chosen, *position)
             build.store(result, place, select(counts, value, 0))
     arguments = [*targets.accesses, grad, total, out]
     plan.call(

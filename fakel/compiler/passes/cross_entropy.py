@@ -8,7 +8,7 @@ from typing import Any
 from fakel.compiler.graph import Graph, Group, Value
 from fakel.compiler.kernels.cross_entropy import cross_entropy
 from fakel.compiler.lowering import pattern
-from fakel.compiler.passes.matching import Readers, grouped, same_elements
+from fakel.compiler.passes.matching import Readers, grouped
 from fakel.graph import OUTPUT
 
 NAME = "cross_entropy"
@@ -34,24 +34,18 @@ class JoinCrossEntropy:
 
 
 def _match(loss: Value, readers: Readers) -> Group | None:
-    seen, target, weight = loss.inputs
-    assert seen is not None and target is not None
-    chances = seen.sources[0] if same_elements(seen) else seen
-    if (
-        tuple(seen.shape) != (*chances.shape, 1)
-        or weight is not None
-        or chances.name != "log_softmax"
-        or len(chances.shape) != 2
-    ):
+    chances, _, weight = loss.inputs
+    assert chances is not None
+    if weight is not None or chances.name != "log_softmax" or len(chances.shape) != 2:
         return None
-    if chances.parameters["dim"] != 1 or not readers.inner(seen, loss):
+    if chances.parameters["dim"] != 1:
         return None
     outputs = readers.of(loss)
-    forward = [chances, seen, loss, *outputs]
-    if readers.inner(chances, seen):
+    forward = [chances, loss, *outputs]
+    if readers.inner(chances, loss):
         return Group(NAME, forward, loss=loss)
     backward = _backward(chances, loss, outputs, readers)
-    if not backward or not readers.inner(chances, seen, backward[-1]):
+    if not backward or not readers.inner(chances, loss, backward[-1]):
         return None
     return Group(NAME, [*forward, *backward], loss=loss)
 
@@ -59,13 +53,12 @@ def _match(loss: Value, readers: Readers) -> Group | None:
 def _backward(
     chances: Value, loss: Value, outputs: list[Value], readers: Readers
 ) -> list[Value] | None:
-    """The gradients of the likelihood, seen in the shape of the logits, and of log-softmax."""
+    """The gradients of the likelihood and of log-softmax."""
     target = loss.inputs[1]
     for pulled in readers.of(chances):
         if pulled.name != "log_softmax_gradient" or pulled.inputs[1] is not chances:
             continue
-        seen = pulled.sources[0]
-        spread = seen.sources[0] if same_elements(seen) else seen
+        spread = pulled.sources[0]
         if spread.name != "nll_loss_gradient" or spread.inputs[1] is not target:
             continue
         if spread.inputs[2] is not None or spread.inputs[3] not in outputs:
@@ -74,8 +67,8 @@ def _backward(
             spread.parameters[name] == loss.parameters[name]
             for name in ("reduction", "ignore_index")
         )
-        if same and readers.inner(spread, seen) and readers.inner(seen, pulled):
-            return [spread, seen, pulled]
+        if same and readers.inner(spread, pulled):
+            return [spread, pulled]
     return None
 
 

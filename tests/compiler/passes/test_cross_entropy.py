@@ -39,19 +39,15 @@ def test_text():
     text = text_of(graph, ComposeViews(), ShareCommon(), DropUnread(), JoinCrossEntropy())
     assert text.replace(" donated", "") == (
         "graph($0: float32[6, 5], $1: int64[6], $2: float32[])\n"
-        "  %0 = view($1, shape=(6, 1), strides=(1, 1), offset=0) : int64[6, 1]\n"
-        "  %1 = full($2, size=()) : float32[]\n"
+        "  %0 = full($2, size=()) : float32[]\n"
         "  cross_entropy\n"
-        "    %2 = log_softmax($0, dim=1) : float32[6, 5]\n"
-        "    %3 = view(%2, shape=(6, 5, 1), strides=(5, 1, 1), offset=0) : float32[6, 5, 1]\n"
-        f"    %4 = nll_loss(%3, %0, none, {OPTIONS}) : (float32[], float32[])\n"
-        "    %5 = output(%4, index=0) : float32[]\n"
-        "    %6 = output(%4, index=1) : float32[]\n"
-        f"    %7 = nll_loss_gradient(%1, %0, none, %6, size=(6, 5, 1), {OPTIONS}) : "
-        "float32[6, 5, 1]\n"
-        "    %8 = view(%7, shape=(6, 5), strides=(5, 1), offset=0) : float32[6, 5]\n"
-        "    %9 = log_softmax_gradient(%8, %2, dim=1) : float32[6, 5]\n"
-        "  return %5, %9\n"
+        "    %1 = log_softmax($0, dim=1) : float32[6, 5]\n"
+        f"    %2 = nll_loss(%1, $1, none, {OPTIONS}) : (float32[], float32[])\n"
+        "    %3 = output(%2, index=0) : float32[]\n"
+        "    %4 = output(%2, index=1) : float32[]\n"
+        f"    %5 = nll_loss_gradient(%0, $1, none, %4, size=(6, 5), {OPTIONS}) : float32[6, 5]\n"
+        "    %6 = log_softmax_gradient(%5, %1, dim=1) : float32[6, 5]\n"
+        "  return %3, %6\n"
     )
 
 
@@ -115,3 +111,42 @@ def test_a_wrong_target_raises_as_it_does_without_the_kernel():
         loss.backward()
         with pytest.raises(IndexError, match="Target 3 is out of bounds"):
             loss.item()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [
+        ((5,), (0,)),
+        ((4, 5), (0, 1)),
+        ((5, 4), (1, 0)),
+        ((2, 5, 3), (0, 1, 2)),
+        ((2, 5, 3, 4), (0, 1, 2, 3)),
+        ((2, 3, 4, 5), (0, 3, 1, 2)),  # channels last
+        ((4, 5, 2, 3), (2, 1, 3, 0)),
+        ((2, 5, 3, 1, 2), (0, 1, 2, 3, 4)),
+    ],
+    ids=str,
+)
+def test_likelihood_of_any_shape(torch, shape, order, reduction):
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(shape).astype("f4")
+    size = tuple(shape[dim] for dim in order)
+    target = rng.integers(0, 5, (size[0], *size[2:]) if len(size) > 1 else ())
+    if len(size) > 1:
+        target[..., :1] = -100
+    weight = rng.random(5).astype("f4") + 0.5
+
+    def results(torch):
+        x = torch.tensor(values, requires_grad=True)
+        options = {"weight": torch.tensor(weight), "reduction": reduction}
+        turned = x.permute(order)
+        if torch is not fakel:
+            turned = turned.contiguous()  # PyTorch's backward pass refuses others
+        loss = torch.nn.functional.nll_loss(turned, torch.tensor(target), **options)
+        (loss * loss.cos()).sum().backward()
+        return loss.detach(), x.grad
+
+    check(lambda: results(fakel))
+    for found, expected in zip(results(fakel), results(torch), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
