@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fakel.compiler.pool import Pool, address_of
+from fakel.compiler.structure import sole
 from fakel.graph import Node, strided
 from fakel.runtime.control import ARGUMENTS, PARALLEL, ROW
 from fakel.runtime.native import Library
@@ -69,6 +70,9 @@ class Image:
 # nodes with the place of their array among those of leaves and outputs, and nodes with the buffer
 # of which they are views, shape, strides, offset
 Results = tuple[list[tuple[int, int]], list[Any]]
+
+# references to a leaf's array in `Program.run`, beside the node's
+_LENT = 1
 
 _runs = itertools.count(1)
 
@@ -170,7 +174,8 @@ class Program:
         nodes: Mapping[int, Node] | Sequence[Node],
         leaves: list[Node],
         results: Results | None = None,
-    ) -> tuple[list[Any], list[int]]:
+        donated: Sequence[int] = (),
+    ) -> tuple[list[Any], list[int]] | None:
         """Computes the held nodes from the leaves' values. Leaves that the plan calls donated may
         have lost theirs afterwards. Workers may still be at it: see ``runtime/team.py``.
 
@@ -178,9 +183,11 @@ class Program:
             nodes: by position; those that are held are enough.
             leaves: in the order of the key.
             results: ``self.results`` with other positions of nodes.
+            donated: the numbers of leaves that may not have been lent to anybody meanwhile.
 
         Returns:
-            the arrays of leaves and outputs, and their addresses.
+            the arrays of leaves and outputs, and their addresses. None, with nothing done, where
+            somebody else refers to the array of a donated leaf.
         """
         self.used = next(_runs)
         read = [leaves[number] for number in self.leaves]
@@ -189,7 +196,14 @@ class Program:
         outputs, more = self.outputs.take()
         addresses += more
         table = self._take_table(addresses)
+        flight = None
+        if self.flies:
+            rows, certain = len(self.image.rows), self.image.certain
+            flight = Flight(rows, certain, arrays, outputs, self.due, (self, table))
         settle()
+        for number in donated:
+            if not sole(leaves[number].value, _LENT):
+                return None
         self._finished[0] = 0
         try:
             for kind, start, stop in self.segments:
@@ -197,11 +211,6 @@ class Program:
                     with np.errstate(all="ignore"):
                         self.interpret(start, self._buffers(arrays + outputs))
                     continue
-                flight = None
-                if self.flies:
-                    flight = Flight(
-                        stop, self.image.certain, arrays, outputs, self.due, (self, table)
-                    )
                 status = run_rows(table.address + ROW * 8 * start, stop - start, flight)
                 if status:
                     raise self.failure(start + (status >> 32), status & 0xFFFFFFFF)
@@ -243,6 +252,8 @@ class Program:
 
 
 def _address(leaf: Node) -> int:
+    if not leaf.value.flags.c_contiguous:
+        raise ValueError("a leaf's elements are not in order")
     leaf.address = address_of(leaf.value)
     return leaf.address
 

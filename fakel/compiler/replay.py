@@ -5,9 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from fakel.compiler.structure import sole
-from fakel.graph import VIEW, Node, Run
-from fakel.runtime import settle
+from fakel.graph import Node, Run
 
 
 class Replay:
@@ -68,14 +66,7 @@ class Replay:
         """Computes nodes from leaves in the program's order; see `Program.run`. None, with nothing
         done, when that takes another program.
         """
-        for leaf in leaves:
-            if leaf.operator is VIEW:
-                return None  # may not be contiguous
-        settle()
-        for number in self.donated:
-            if not sole(leaves[number].value):
-                return None
         try:
-            return native.run(nodes, leaves, results)
+            return native.run(nodes, leaves, results, self.donated)
         except Exception:
             return None  # who runs the nodes one by one finds out which of them failed

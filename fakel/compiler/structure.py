@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fakel.compiler.pool import is_pooled
+from fakel.compiler.pool import pooled
 from fakel.graph import VIEW, Node, leaf
 
 
@@ -84,11 +84,13 @@ def _donated(leaves: list[Node], uses: list[int], wanted: set[Any]) -> list[int]
     return found
 
 
-def sole(array: np.ndarray) -> bool:
-    """Whether only one node, and perhaps the pool that it came from, refers to an array."""
+def sole(array: np.ndarray, lent: int = 0) -> bool:
+    """Whether only one node, so many others, and perhaps the pool that it came from refer to an
+    array.
+    """
     if not (array.flags.owndata and array.flags.writeable):
         return False
-    return sys.getrefcount(array) - is_pooled(array) == _SOLE
+    return sys.getrefcount(array) - lent - (id(array) in pooled) == _SOLE
 
 
 def _plain(program: list[Node], leaves: list[Node]) -> bool:
