@@ -5,24 +5,23 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 # asking NumPy for the address takes four times as long
 _from_buffer = ctypes.c_char.from_buffer
 
-pooled: set[int] = set()
-"""The ids of the arrays that some pool refers to."""
-
 
 class Pool:
     """The arrays of a program's outputs: two of each, so that one may be in use while the next run
-    fills the other.
+    fills the other. ``pooled``: the ids of all pools' arrays.
 
     Args:
         kinds: shape and dtype of each output.
     """
+
+    pooled: ClassVar[set[int]] = set()
 
     def __init__(self, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> None:
         self.kinds = kinds
@@ -46,16 +45,16 @@ class Pool:
             array, address = self._others[number]
             self._others[number] = arrays[number], addresses[number]
             if sys.getrefcount(array) != _HELD:
-                pooled.discard(id(array))
+                self.pooled.discard(id(array))
                 array = np.empty(*self.kinds[number])
                 address = address_of(array)
-                pooled.add(id(array))
+                self.pooled.add(id(array))
             arrays[number], addresses[number] = array, address
         self._arrays, self._addresses = arrays, addresses
 
     def __del__(self) -> None:
-        pooled.difference_update(map(id, self._arrays))
-        pooled.difference_update(id(array) for array, _ in self._others)
+        self.pooled.difference_update(map(id, self._arrays))
+        self.pooled.difference_update(id(array) for array, _ in self._others)
 
 
 def _measure() -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fakel.compiler.pool import pooled
+from fakel.compiler.pool import Pool
 from fakel.graph import VIEW, Node, leaf
 
 
@@ -90,7 +90,7 @@ def sole(array: np.ndarray, lent: int = 0) -> bool:
     """
     if not (array.flags.owndata and array.flags.writeable):
         return False
-    return sys.getrefcount(array) - lent - (id(array) in pooled) == _SOLE
+    return sys.getrefcount(array) - lent - (id(array) in Pool.pooled) == _SOLE
 
 
 def _plain(program: list[Node], leaves: list[Node]) -> bool:

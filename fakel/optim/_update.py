@@ -71,7 +71,7 @@ class Update:
         """
         found: list[Any] = []
         names = self.names
-        for parameter, state in zip(self.parameters, self.states, strict=True):
+        for parameter, state in zip(self.parameters, self.states):
             gradient = parameter._grad
             if gradient is None:
                 return None
@@ -86,10 +86,10 @@ class Update:
         width, counted = self.width, self.counted
         if not width:
             return not (known and any(known.get(parameter) for parameter in self.parameters))
-        for parameter, state in zip(self.parameters, self.states, strict=True):
+        for parameter, state in zip(self.parameters, self.states):
             if known.get(parameter) is not state or len(state) != width:
                 return False
-            for name, node in zip(counted, self.nodes, strict=True):
+            for name, node in zip(counted, self.nodes):
                 if state[name]._storage.node is not node:
                     return False
         return True
@@ -210,7 +210,7 @@ def update_group(optimizer: Optimizer, group: dict[str, Any]) -> None:
         if lasts:
             arrangements[id(group)] = arrangement
     assert arrangement is not None and tensors is not None
-    for update, each in zip(arrangement.updates, tensors, strict=True):
+    for update, each in zip(arrangement.updates, tensors):
         if not update.perform(optimizer, each):
             # the states have grown
             arrangements.pop(id(group), None)

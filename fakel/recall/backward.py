@@ -189,7 +189,7 @@ def _key(root: Tensor, history: Deferred) -> Any:
     if anomaly.enabled or saved_tensor_hooks or modes.inference:
         return None
     for call in run.calls:
-        for storage, version in zip(call.saved, call.versions, strict=True):
+        for storage, version in zip(call.saved, call.versions):
             if storage.version != version or storage.exposed is not None:
                 return None
     gradients: list[Any] = []

@@ -49,14 +49,15 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if anomaly.enabled or saved_tensor_hooks or observing.episode or not may_capture():
             return self.function(*args, **kwargs)
-        with recording():
-            run = current_run()
-            expected = None if run.state is None else run.state.expected
-            if expected is not None and expected.function in self.expected and not kwargs:
-                guards, episode = self.expected[expected.function]
-                met = episode.meet(run, expected, args) if guards.hold() else None
-                if met is not None:
-                    return episode.recall(run, expected, met)
+        if self.expected and not kwargs:
+            with recording():
+                run = current_run()
+                expected = None if run.state is None else run.state.expected
+                if expected is not None and expected.function in self.expected:
+                    guards, episode = self.expected[expected.function]
+                    met = episode.meet(run, expected, args) if guards.hold() else None
+                    if met is not None:
+                        return episode.recall(run, expected, met)
         tensors = Tensors()
         parts: list[Any] = [modes.enabled, modes.inference, get_default_dtype(), *kwargs]
         if not add_all_to_key((*args, *kwargs.values()), parts, tensors, None):
@@ -107,7 +108,8 @@ class CompiledFunction:
         self.reason = None
         self.count += 1
         self.episodes.setdefault(key, []).insert(0, (guards, episode))
-        self.expected[episode.function] = guards, episode
+        if episode.only is not None:
+            self.expected[episode.function] = guards, episode
         return result
 
     def _watch(self) -> Watch:

@@ -119,17 +119,12 @@ class Expectation:
         arguments: list[Tensor] = []
         for position, stamp, number, shape, again, geometry in self.tensors:
             value = args[position]
-            if not isinstance(value, Tensor):
+            if getattr(value, "_stamp", None) is not stamp and not _alike(value, geometry, stamp):
                 return None
             storage = value._storage
             node = storage.node
             if storage.exposed is not None:
                 return None
-            if value._stamp is not stamp:
-                if _geometry(value) != geometry:
-                    return None
-                if value._stamp is None and value._grad_fn is None and value._base is None:
-                    value._stamp = stamp
             base = value._base
             if base is not None and base._generation != value._generation:
                 return None
@@ -205,6 +200,15 @@ def _geometry(tensor: Tensor) -> Any:
     parts: list[Any] = []
     add_to_key(tensor, parts, Tensors(), None)
     return parts
+
+
+def _alike(value: Any, geometry: Any, stamp: Any) -> bool:
+    """Whether this is a tensor with a geometry; where that is all, it gets the stamp."""
+    if not isinstance(value, Tensor) or _geometry(value) != geometry:
+        return False
+    if value._stamp is None and value._grad_fn is None and value._base is None:
+        value._stamp = stamp
+    return True
 
 
 def _parts(value: Any) -> list[Any] | None:

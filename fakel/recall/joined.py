@@ -117,7 +117,7 @@ class Joined:
         return made
 
     def _store(self, counted: list[list[dict[str, float]]]) -> None:
-        for update, counts in zip(self.updates, counted, strict=True):
+        for update, counts in zip(self.updates, counted):
             update.store(counts)
 
     def _flush(self, tensors: list[Tensor]) -> None:
@@ -167,7 +167,7 @@ class _Updates:
             operands, counts = update.operands(self.optimizer)
             if update.apply is not self.applies[position]:
                 return None
-            for value, known in zip(operands, self.operands[position], strict=True):
+            for value, known in zip(operands, self.operands[position]):
                 if is_operand(value):
                     if known is not _OPERAND:
                         return None
@@ -179,7 +179,7 @@ class _Updates:
 
     def store(self, counted: list[dict[str, float]]) -> None:
         """Notes what is counted."""
-        for update, counts in zip(self.known, counted, strict=True):
+        for update, counts in zip(self.known, counted):
             if counts:
                 update.store(counts)
 

@@ -44,8 +44,9 @@ class Known:
 class Tensors(list[Tensor]):
     """The tensors among a call's arguments; ``first`` has the position of each node's first."""
 
+    __slots__ = ("first",)
+
     def __init__(self) -> None:
-        super().__init__()
         self.first: dict[int, int] = {}
 
 
