@@ -133,19 +133,22 @@ def _computes_at_once(node: Node) -> bool:
     )
 
 
-def add_call(call: Call, size: int) -> None:
+def add_call(call: Call, size: int) -> bool:
     """Records a call whose effect is known, once the run has moved on to the state it leads to.
-
-    Whoever calls this makes what refers to the exposed nodes, and calls `flush_if_much` then.
 
     Args:
         call: its slots hold the nodes that it reads; those that it exposes are appended.
         size: bytes of what it computes.
+
+    Returns:
+        whether so much is recorded now that it has to be flushed, once there is what refers to the
+        exposed nodes.
     """
     recorder = _recorder
     recorder.run.add(call)
     recorder.pending.append(call)
     recorder.bytes += size
+    return len(recorder.pending) > PENDING_NODES or recorder.bytes > PENDING_BYTES
 
 
 def flush_if_much() -> None:

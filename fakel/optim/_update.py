@@ -72,9 +72,11 @@ class Update:
         found: list[Any] = []
         names = self.names
         for parameter, state in zip(self.parameters, self.states):
-            gradient = parameter._grad
+            gradient = parameter._gradient
             if gradient is None:
                 return None
+            if gradient._waits:
+                gradient = parameter._grad
             found.append(parameter)
             found.append(gradient)
             for name in names:

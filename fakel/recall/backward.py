@@ -21,7 +21,7 @@ from fakel.graph import (
     add_call,
     begin_backward,
     current_run,
-    flush_if_much,
+    flush,
     leaf,
     may_capture,
     note_write,
@@ -90,7 +90,7 @@ class BackwardTemplate:
         call = Call(self, slots)
         following = current_run()
         following.lead(call, ())
-        add_call(call, self.size)
+        much = add_call(call, self.size)
         for number, slot, shape, dtype, length, stamp in self.gradients:
             gradient: Tensor = _new(Tensor)
             gradient._shape = shape
@@ -109,7 +109,8 @@ class BackwardTemplate:
             call = calls[position]
             call.freed = True
             call.saved = call.versions = ()
-        flush_if_much()
+        if much:
+            flush()
 
 
 class _Capture:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from fakel.autograd.modes import state as modes
-from fakel.graph import Run, current_run
+from fakel.graph import Node, Run, current_run
 from fakel.recall.keys import Tensors, add_to_key, is_operand, stamp_of
 from fakel.recall.template import Template, lead
 from fakel.tensor import Tensor, get_default_dtype
@@ -33,9 +33,11 @@ class Expectation:
         "extra",
         "following",
         "function",
+        "known",
         "modes",
         "names",
         "numbers",
+        "operands",
         "template",
         "tensors",
         "width",
@@ -80,6 +82,9 @@ class Expectation:
                 self.numbers.append(position)
             else:
                 self.constants.append((position, value, _parts(value)))
+        # the numbers of the last time, and the leaves that were made for them
+        self.known: list[float] = []
+        self.operands: list[Node] = []
         self.extra: tuple[Any, ...] = ()
         self.following: Any = None
 
@@ -106,7 +111,9 @@ class Expectation:
     ) -> Any:
         """Does what the template says, for what `meet` has found."""
         template = self.template
-        call = template.start(arguments, numbers)
+        if numbers != self.known:
+            self.known, self.operands = numbers, template.operands(numbers)
+        call = template.start(arguments, self.operands)
         if template.others:
             for leaf in call.slots[len(arguments) :]:  # type: ignore[index]
                 if leaf.run is not run.token:
@@ -146,12 +153,15 @@ class Expectation:
             value = args[position]
             if value is not constant and _parts(value) != parts:
                 return None
-        numbers = [args[position] for position in self.numbers]
-        for value in numbers:
+        numbers: list[float] = []
+        for position in self.numbers:
+            value = args[position]
             if not is_operand(value):
                 return None
+            numbers.append(value)
         edges: list[Any] = []
-        if lead(run, arguments, self.template.edges, edges) != self.extra:
+        places = self.template.edges
+        if places and lead(run, arguments, places, edges) != self.extra:
             return None
         return arguments, numbers, edges
 
@@ -177,7 +187,7 @@ def recall(
     before = run.state
     edges: list[Any] = []
     extra = lead(run, tensors, template.edges, edges)
-    recalling = template.start(tensors, floats)
+    recalling = template.start(tensors, template.operands(floats))
     expected = None
     if before is not None and before.misses < _MOST_MISSES:
         flat = sum(isinstance(value, Tensor) for value in (*args, *kwargs.values()))

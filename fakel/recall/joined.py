@@ -13,6 +13,7 @@ from typing import Any
 from fakel.autograd.engine import without_gradient
 from fakel.graph import (
     Call,
+    Node,
     Run,
     begin_backward,
     current_run,
@@ -70,6 +71,9 @@ class Joined:
         self.updates = updates
         self.flushes = flushes
         self.direct: Direct | None = None
+        # the numbers of the last step, and the leaves that were made for them
+        self.numbers: list[float] = []
+        self.operands: list[Node] = []
 
     def replay(self, arguments: list[Tensor]) -> list[Tensor] | None:
         """Does it all for these arguments; returns what the template makes, or None, with nothing
@@ -98,7 +102,9 @@ class Joined:
             for parameter, _, _ in self.gradients:
                 parameter._gradient = None
             # random numbers are drawn here, once
-            call = self.template.start(tensors, numbers)
+            if numbers != self.numbers:
+                self.numbers, self.operands = numbers, self.template.operands(numbers)
+            call = self.template.start(tensors, self.operands)
             call.freed = True
             made: list[Tensor] | None = None
             if self.direct is not None:

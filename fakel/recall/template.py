@@ -17,7 +17,7 @@ from fakel.graph import (
     Run,
     add_call,
     current_run,
-    flush_if_much,
+    flush,
     leaf,
     may_fail,
     note_write,
@@ -153,12 +153,16 @@ class Template:
         # for each check, the node that passed it last
         self.checked: list[Any] = [None] * len(self.checks)
 
-    def start(self, arguments: list[Tensor], numbers: list[float]) -> Call:
+    def operands(self, numbers: list[float]) -> list[Node]:
+        """The leaves for the numbers that are operands at run time."""
+        return [leaf(make(numbers[position], kind), kind) for position, make, kind in self.numbers]
+
+    def start(self, arguments: list[Tensor], operands: list[Node]) -> Call:
         """The call with what it reads.
 
         Args:
             arguments: the tensors among the call's arguments, in order.
-            numbers: the numbers that are operands at run time.
+            operands: see there. Two calls of one run may not have the same ones.
         """
         for number, (position, check) in enumerate(self.checks):
             argument = None if position is None else arguments[position]
@@ -170,8 +174,7 @@ class Template:
                 self.checked[number] = node
         slots: list[Any] = [tensor._storage.node for tensor in arguments]
         if self.others:
-            for position, make, kind in self.numbers:
-                slots.append(leaf(make(numbers[position], kind), kind))
+            slots += operands
             slots += self.constants
             for draw, kind in self.drawn:
                 slots.append(leaf(draw(), kind))
@@ -181,9 +184,10 @@ class Template:
         """Records the call, and makes, writes and returns what it does."""
         number = len(run.calls)
         call.edges = edges
-        add_call(call, self.size)
+        much = add_call(call, self.size)
         result = self.make(call, arguments, run, number)
-        flush_if_much()
+        if much:
+            flush()
         return result
 
     def make(self, call: Call, arguments: list[Tensor], run: Run, number: int) -> Any:
