@@ -17,6 +17,7 @@ from fakel.compiler.loop_ir import (
     literal,
 )
 from fakel.compiler.lowering import Access
+from fakel.tensor.size import contiguous_strides
 
 FLOATS = ("float32", "float64")
 # Rows of so many vectors are copied without a loop.
@@ -75,6 +76,15 @@ def two_dimensional(values: tuple[int, ...], missing: int) -> tuple[int, int]:
 def moved(access: Access, elements: int) -> Access:
     """The access that begins so many elements further on."""
     return replace(access, offset=access.offset + elements)
+
+
+def contiguous(access: Access) -> bool:
+    """Whether the elements lie one after the other."""
+    wanted = contiguous_strides(access.shape)
+    return all(
+        length == 1 or stride == step
+        for length, stride, step in zip(access.shape, access.strides, wanted, strict=True)
+    )
 
 
 def split(count: int, lanes: int) -> list[tuple[int, int]]:

@@ -1,8 +1,7 @@
-"""Convolution, ReLU and max pooling as one kernel, and the gradient of the weight through them.
+"""Convolution, ReLU and max pooling as one kernel.
 
-Forward, the map between convolution and pooling never goes to memory: maxima are taken from the
-tiles in registers. Backward, only the maxima above zero have a gradient, so that the gradient of
-the weight needs one small multiply-add for each of them instead of a dense correlation.
+The map between convolution and pooling never goes to memory: maxima are taken from the tiles in
+registers.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from fakel.compiler.builder import Builder
@@ -23,12 +21,9 @@ from fakel.compiler.kernels.convolution import (
 )
 from fakel.compiler.kernels.convolution_blocks import Correlation, Tile, accumulate, tap_offsets
 from fakel.compiler.kernels.convolution_layout import (
-    Axis,
-    Frame,
-    copy_frame,
+    contiguous,
     four_dimensional,
     quotient,
-    share,
     smaller,
     two_dimensional,
 )
@@ -41,22 +36,14 @@ from fakel.compiler.loop_ir import (
     Type,
     binary,
     cast,
-    fma,
     literal,
     select,
 )
-from fakel.compiler.target import Target, current, registers
 from fakel.compiler.target import lanes as lanes_of
+from fakel.compiler.target import registers
 from fakel.graph import Node
 
 _SPARE = 4
-# Parts of the batch whose sparse gradients are summed apart: what threads can share.
-_PARTS = 16
-# A pooled element's taps times the elements of its window: from here on the sparse sum is faster.
-_WORTHWHILE = 32
-
-
-# -------------------------------------------------------------------- forward
 
 
 def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool = True) -> bool:
@@ -100,7 +87,7 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
         if rows is not None and rows.cycles(spec) < least:
             least = rows.cycles(spec)
             in_place = functools.partial(correlate_rows_and_pool, spec, rows, packing[1], relu)
-        if lines is not None and _contiguous(weight) and lines.cycles(spec) < least:
+        if lines is not None and contiguous(weight) and lines.cycles(spec) < least:
             in_place = functools.partial(correlate_lines_and_pool, spec, lines, relu)
     if in_place is not None:
         values, indices = plan.results(pool)
@@ -211,258 +198,4 @@ def correlate_and_pool(
                             indices, target + i,
                             cast(build.load(chosen, lane + i * tile.channels), INDEX),
                         )  # fmt: skip
-    return build.kernel
-
-
-# -------------------------------------------------------------------- backward
-
-
-@dataclass(frozen=True)
-class SparseGradient:
-    """Sizes and strides, in elements, of a weight gradient through pooling and ReLU."""
-
-    scalar: str
-    batch: int
-    inputs: int
-    outputs: int
-    vertical: Axis
-    horizontal: Axis
-    size: tuple[int, int]
-    strides: tuple[int, int, int, int]
-    pooled: int
-    has_bias: bool
-    target: Target = field(default_factory=current)
-
-    @property
-    def parts(self) -> int:
-        """Parts of the batch that are summed apart."""
-        return min(_PARTS, self.batch)
-
-    @property
-    def frame(self) -> Frame:
-        """What the convolution's outputs reach over."""
-        start = (self.vertical.start, self.horizontal.start)
-        return Frame(self.size, start, (self.vertical.extent, self.horizontal.extent))
-
-    @property
-    def width(self) -> int:
-        """Lanes that hold a row of taps."""
-        return 1 << max(self.horizontal.taps - 1, 0).bit_length()
-
-    @property
-    def frame_elements(self) -> int:
-        """A thread's memory for the frames of an image; rows of taps may be read past the end."""
-        return self.inputs * self.frame.elements + self.width
-
-    @property
-    def together(self) -> int:
-        """Output channels that are summed at the same time."""
-        vectors = -(-self.width // lanes_of(self.scalar)) * self.vertical.taps
-        room = registers() // 2 // vectors
-        return max(n for n in (1, 2, 3) if n == 1 or (self.outputs % n == 0 and n <= room))
-
-    @property
-    def row_elements(self) -> int:
-        """Memory for the sums of an output channel."""
-        return self.inputs * self.vertical.taps * self.width
-
-    @property
-    def part_elements(self) -> int:
-        """Memory for the sums of a part: weights, then biases."""
-        return self.outputs * (self.row_elements + 1)
-
-
-def sparse_weight_gradient(
-    plan: Any,
-    weight_gradient: Node,
-    input: Node,
-    output_gradient: Node,
-    indices: Node,
-    pooled: Node,
-    bias_gradient: Node | None = None,
-) -> bool:
-    """Lowers ``weight_gradient(input, relu_gradient(max_pool_gradient(g, indices), relu_output))``.
-
-    Args:
-        plan: the plan.
-        weight_gradient: the node "convolution_weight_gradient"; its result is placed.
-        input: the convolution's input.
-        output_gradient: the pooling's output gradient, g.
-        indices: the pooling's second result.
-        pooled: the pooling's first result: the maxima of the ReLU's output. Where one is not above
-            zero, its gradient does not pass the ReLU.
-        bias_gradient: a node that is the sum of the same ReLU's gradient over batch and positions,
-            of shape (channels,), whose result is then placed as well.
-
-    Returns:
-        False, with nothing added, for what this has no kernel for (other dtypes, groups, dilated
-        rows, tensors that are not contiguous), or where the dense gradient is faster.
-    """
-    source, gradient, chosen, maxima = (
-        plan.read(each) for each in (input, output_gradient, indices, pooled)
-    )
-    geometry = weight_gradient.parameters["geometry"]
-    if geometry.groups != 1 or geometry.dilation[-1] != 1:
-        return False
-    if not supported(source, gradient, maxima) or chosen.dtype.name != "int64":
-        return False
-    if not all(_contiguous(access) for access in (gradient, chosen, maxima)):
-        return False
-    shape = weight_gradient.shape
-    map_shape = weight_gradient.inputs[1].shape  # type: ignore[union-attr]
-    spared = math.prod(map_shape[2:]) // math.prod(gradient.shape[2:])
-    if shape[-1] * spared < _WORTHWHILE or shape[-1] > 16:
-        return False
-    seen = four_dimensional(source)
-    taps = two_dimensional(tuple(shape[2:]), 1)
-    axes = [
-        Axis(outputs, count, -p, s, d)
-        for outputs, count, s, p, d in zip(
-            two_dimensional(tuple(map_shape[2:]), 1),
-            taps,
-            two_dimensional(geometry.stride, 1),
-            two_dimensional(geometry.padding, 0),
-            two_dimensional(geometry.dilation, 1),
-            strict=True,
-        )
-    ]
-    spec = SparseGradient(
-        scalar=source.scalar,
-        batch=seen.shape[0],
-        inputs=seen.shape[1],
-        outputs=shape[0],
-        vertical=axes[0],
-        horizontal=axes[1],
-        size=seen.shape[2:],
-        strides=seen.strides,
-        pooled=math.prod(gradient.shape[2:]),
-        has_bias=bias_gradient is not None,
-    )
-    results = [plan.result(weight_gradient)]
-    if bias_gradient is not None:
-        results.append(plan.result(bias_gradient))
-    sums = plan.scratch(spec.parts * spec.part_elements, source.dtype)
-    # a thread uses the part of the first of its parts
-    frames = plan.scratch(spec.parts * spec.frame_elements, source.dtype)
-    plan.call(
-        sum_sparse(spec), [source, gradient, chosen, maxima, sums, frames], writes=[sums, frames],
-        errors=lambda status: RuntimeError("max_pool_gradient: an index lies outside the input"),
-        trusted=plan.makes(chosen), fine=True,
-    )  # fmt: skip
-    plan.call(join_sparse(spec), [sums, *results], writes=results, parallel=False)
-    return True
-
-
-def _contiguous(access: Any) -> bool:
-    expected, step = [], 1
-    for length in reversed(access.shape):
-        expected.append(step)
-        step *= length
-    return all(
-        length == 1 or stride == wanted
-        for length, stride, wanted in zip(
-            access.shape, access.strides, reversed(expected), strict=True
-        )
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def sum_sparse(spec: SparseGradient) -> Kernel:
-    """input, output gradient, indices, maxima, sums, memory for frames."""
-    build = Builder("sparse_weight_gradient")
-    source, gradient = build.buffer("input", spec.scalar), build.buffer("gradient", spec.scalar)
-    indices, maxima = build.buffer("indices", INDEX), build.buffer("maxima", spec.scalar)
-    sums, frames = build.buffer("sums", spec.scalar), build.buffer("frames", spec.scalar)
-    lanes, columns = lanes_of(spec.scalar), spec.frame.extent[1]
-    step = min(lanes, spec.width)
-    kind, positions = Type(spec.scalar, step), spec.vertical.outputs * spec.horizontal.outputs
-    parts = [(row, at) for row in range(spec.vertical.taps) for at in range(0, spec.width, step)]
-
-    def add(image: Expression, channel: Expression, i: Expression) -> None:
-        """What one image and input channel give to the sums of some output channels."""
-        zero = literal(0, kind)
-        totals = [[build.accumulator(zero) for _ in parts] for _ in range(spec.together)]
-        passed = [build.accumulator(0, spec.scalar) for _ in range(spec.together)]
-        plane = build.let(slot + i * spec.frame.elements)
-        begin = build.let((image * spec.outputs + channel) * spec.pooled)
-        with build.loop(spec.pooled, name="window", unroll=False) as window:
-            for number in range(spec.together):
-                at = build.let(begin + (window + number * spec.pooled))
-                index = build.let(build.load(indices, at))
-                with build.when(binary("|", binary("<", index, 0), binary(">=", index, positions))):
-                    build.fail(1)
-                y, x = quotient(build, index, spec.horizontal.outputs)
-                value = build.load(gradient, at)
-                value = build.let(select(binary("<=", build.load(maxima, at), 0), 0, value))
-                build.assign(passed[number], passed[number] + value)
-                corner = build.let(
-                    plane + y * (spec.vertical.stride * columns) + x * spec.horizontal.stride
-                )
-                factor = build.let(literal(value, kind))
-                for (row, start), total in zip(parts, totals[number], strict=True):
-                    met = corner + (row * spec.vertical.dilation * columns + start)
-                    build.assign(total, fma(build.load(frames, met, step), factor, total))
-        for number in range(spec.together):
-            row_start = build.let(
-                place
-                + (channel + number) * spec.row_elements
-                + i * (spec.vertical.taps * spec.width)
-            )
-            for (row, start), total in zip(parts, totals[number], strict=True):
-                where = row_start + (row * spec.width + start)
-                build.store(sums, where, build.load(sums, where, step) + total)
-            with build.when(binary("==", i, 0)):
-                where = build.let(place + spec.outputs * spec.row_elements + channel + number)
-                build.store(sums, where, build.load(sums, where) + passed[number])
-
-    with share(build, spec.parts) as (part, first):
-        slot = build.let(first * spec.frame_elements, "slot")
-        place = build.let(part * spec.part_elements, "place")
-        with build.loop(spec.part_elements) as k:
-            build.store(sums, place + k, 0)
-        # what is read past the last frame must be a number
-        with build.loop(spec.width) as k:
-            build.store(frames, slot + (spec.inputs * spec.frame.elements + k), 0)
-        begin = build.let(part * spec.batch // spec.parts)
-        end = build.let((part + 1) * spec.batch // spec.parts)
-        with build.loop(end, begin, name="image") as image:
-            with build.loop(spec.inputs, name="channel") as i:
-                origin = build.let(image * spec.strides[0] + i * spec.strides[1])
-                copy_frame(
-                    build, source, frames, (origin, build.let(slot + i * spec.frame.elements)),
-                    spec.strides[2:], spec.frame, lanes,
-                )  # fmt: skip
-            with build.loop(spec.outputs, step=spec.together, name="channel") as channel:
-                with build.loop(spec.inputs, name="input") as i:
-                    add(image, channel, i)
-    return build.kernel
-
-
-@functools.lru_cache(maxsize=256)
-def join_sparse(spec: SparseGradient) -> Kernel:
-    """sums, weight gradient, bias gradient (if wanted): adds the parts up."""
-    build = Builder("join_sparse")
-    sums, result = build.buffer("sums", spec.scalar), build.buffer("result", spec.scalar)
-    taps = spec.horizontal.taps
-
-    def total(at: Expression, lanes: int) -> Expression:
-        value = build.accumulator(build.load(sums, at, lanes))
-        with build.loop(spec.parts, 1, name="part") as part:
-            following = build.load(sums, at + part * spec.part_elements, lanes)
-            build.assign(value, value + following)
-        return value
-
-    with build.loop(spec.outputs * spec.inputs * spec.vertical.taps, name="row") as row:
-        lanes = min(spec.width, lanes_of(spec.scalar))
-        for start in range(0, taps, lanes):
-            value = total(build.let(row * spec.width + start), lanes)
-            if lanes == 1:
-                build.store(result, row * taps + start, value)
-            else:
-                build.store(result, row * taps + start, value, active=min(lanes, taps - start))
-    if spec.has_bias:
-        bias = build.buffer("bias", spec.scalar)
-        with build.loop(spec.outputs, name="channel") as channel:
-            at = build.let(spec.outputs * spec.row_elements + channel)
-            build.store(bias, channel, total(at, 1))
     return build.kernel

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler.graph import Graph, Group, Value
-from fakel.compiler.kernels.convolution_pooled import convolution_relu_pool, sparse_weight_gradient
+from fakel.compiler.kernels.convolution_pooled import convolution_relu_pool
+from fakel.compiler.kernels.convolution_pooled_gradient import sparse_weight_gradient
 from fakel.compiler.lowering import pattern
 from fakel.compiler.passes.matching import Readers, grouped
 

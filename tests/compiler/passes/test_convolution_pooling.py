@@ -64,7 +64,7 @@ def kernels(program):
 
 def test_both_are_one_kernel_each():
     names = kernels(check(training()))
-    assert "correlate_rows_and_pool" in names and "sparse_weight_gradient" in names
+    assert any(name.endswith("and_pool") for name in names) and "sparse_weight_gradient" in names
     assert not {
         "correlate",
         "correlate_rows",
