@@ -31,12 +31,14 @@ class Pool:
         self._others: list[tuple[Any, int]] = [(None, 0)] * len(kinds)
         self._unused = [_LISTED] * len(kinds)
 
-    def take(self) -> tuple[list[np.ndarray], list[int]]:
-        """An array for each output, which nobody else refers to, and their addresses."""
+    def take(self) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
+        """An array for each output, which nobody else refers to: a list to keep as long as the
+        program may run, and one that says that they are in use; their addresses.
+        """
         counts = list(map(sys.getrefcount, self._arrays))
         if counts != self._unused:
             self._exchange([number for number, n in enumerate(counts) if n != _LISTED])
-        return self._arrays, self._addresses
+        return self._arrays, self._arrays.copy(), self._addresses
 
     def _exchange(self, numbers: list[int]) -> None:
         """Takes the other array of these outputs, or makes one."""

@@ -193,13 +193,13 @@ class Program:
         read = [leaves[number] for number in self.leaves]
         arrays = [leaf.value for leaf in read]
         addresses = [leaf.address or _address(leaf) for leaf in read]
-        outputs, more = self.outputs.take()
+        kept, outputs, more = self.outputs.take()
         addresses += more
         table = self._take_table(addresses)
         flight = None
         if self.flies:
             rows, certain = len(self.image.rows), self.image.certain
-            flight = Flight(rows, certain, arrays, outputs, self.due, (self, table))
+            flight = Flight(rows, certain, arrays, kept, self.due, (self, table))
         settle()
         for number in donated:
             if not sole(leaves[number].value, _LENT):

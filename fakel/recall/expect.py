@@ -2,8 +2,8 @@
 
 Programs mostly do what they did the last time. Then there is no need to work out the key of a call
 and the state that it leads to: it is enough to see that the arguments are the expected ones. A
-tensor's *stamp* tells that: results have the stamp of their description in a template, other
-tensors one of their own or of a tensor that they equal in all of this, and whatever changes a
+tensor's *stamp* tells that: results have their description in a template, other tensors
+something of their own or of a tensor that they equal in all of this, and whatever changes a
 tensor's geometry or history takes the stamp away.
 """
 

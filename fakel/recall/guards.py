@@ -167,7 +167,11 @@ class NoWatch(Watch):
 
 
 def _serves_ours(frame: FrameType) -> bool:
-    """Whether this is code of a library that fakel's own code calls."""
+    """Whether this is code of a library that fakel's own code calls, or that was generated for
+    it, as methods of dataclasses are.
+    """
+    if str(frame.f_globals.get("__name__")).startswith("fakel."):
+        return True
     current: FrameType | None = frame
     while current is not None and current.f_code.co_filename.startswith(_LIBRARIES):
         current = current.f_back

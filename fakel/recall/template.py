@@ -7,7 +7,7 @@ small classes here. ``Template.apply`` does it all again for other arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.autograd.modes import state as modes
@@ -37,8 +37,8 @@ Made = tuple[int, Any, int, Any]
 
 @dataclass(frozen=True)
 class Described:
-    """A tensor: its storage and geometry, and where its gradient goes. All that are made of it have
-    the same stamp (see ``expect.py``).
+    """A tensor: its storage and geometry, and where its gradient goes; the stamp of all that are made
+    of it (see ``expect.py``).
 
     ``base`` is what it is a view of: the position of an argument or another described tensor, and
     the function that takes it to this view. ``backward`` is the number of the backward node and of
@@ -53,7 +53,6 @@ class Described:
     base: tuple[int | Described, Callable[[Tensor], Tensor]] | None = None
     origin: tuple[str, int] | None = None
     backward: tuple[int, int] | None = None
-    stamp: object = field(default_factory=object, compare=False)
 
     def make(self, storage: Storage) -> Tensor:
         """The tensor on its storage, without history."""
@@ -254,7 +253,7 @@ class Template:
     ) -> Tensor:
         place, position = described.storage
         tensor = described.make(made[position] if place is MADE else arguments[position]._storage)
-        tensor._stamp = described.stamp
+        tensor._stamp = described
         if described.base is not None:
             source, replay = described.base
             if isinstance(source, int):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fakel
-from fakel.compiler import driver, executor
+from fakel.compiler import driver, executor, program
 from fakel.compiler.executor import Compiler
 from fakel.compiler.program import Program
 from fakel.graph import flush
@@ -64,3 +64,25 @@ def test_a_user_error_is_raised_without_a_warning():
         picked = fakel.nn.functional.embedding(index + 3, table)
         with pytest.raises(IndexError):
             picked.tolist()
+
+
+def test_a_signals_handler_runs_the_program_that_is_about_to_run(monkeypatch):
+    """Each run has its arguments and results."""
+    results = []
+
+    def interrupted(settle=program.settle):
+        monkeypatch.setattr(program, "settle", settle)
+        results.append(second * 2)
+        flush()
+        settle()
+
+    with running(Compiler(eager=True)):
+        first, second, third = (fakel.arange(5.0) + number for number in range(3))
+        for x in (first, second, third):
+            (x * 2).numpy()
+        for x in (first, third):
+            monkeypatch.setattr(program, "settle", interrupted)
+            results.append(x * 2)
+            flush()
+    for result, number in zip(results, (0, 1, 2, 1), strict=True):
+        np.testing.assert_array_equal(result.numpy(), 2 * (np.arange(5) + number))

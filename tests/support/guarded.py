@@ -89,10 +89,10 @@ class _Rooms:
     def __init__(self, kinds: Any, at_end: bool) -> None:
         self.kinds, self.at_end = kinds, at_end
 
-    def take(self) -> tuple[list[np.ndarray], list[int]]:
-        """An array for each output, and their addresses."""
+    def take(self) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
+        """An array for each output, twice, and their addresses."""
         made = [room(math.prod(s), kind, self.at_end).reshape(s) for s, kind in self.kinds]
-        return made, [each.ctypes.data for each in made]
+        return made, made, [each.ctypes.data for each in made]
 
 
 def touches_nothing_else(
