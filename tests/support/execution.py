@@ -169,10 +169,10 @@ class _Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.program, name)
 
-    def run(self, *arguments: Any) -> None:
+    def run(self, *arguments: Any) -> Any:
         self.compiler.counts["runs"] += 1
         try:
-            self.program.run(*arguments)
+            return self.program.run(*arguments)
         except Exception as error:
             self.compiler.failure = error
             raise
