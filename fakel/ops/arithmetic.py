@@ -18,6 +18,7 @@ from fakel.ops.declare import (
     scalar,
     unary,
 )
+from fakel.ops.numerics.fused import multiply_add
 from fakel.ops.primitive import refused, shown_as
 from fakel.tensor import Tensor, dtypes, result_type
 from fakel.tensor.promotion import category
@@ -56,9 +57,13 @@ gradient(_sub, input=lambda grad: grad, other=lambda grad: -grad)
 
 # one node for what optimizers record for every parameter; 16-bit sums are rounded once, at the end
 _add_scaled = Primitive(
-    "add_scaled", lambda input, other, alpha: input + alpha * other, "AddBackward0"
+    "add_scaled", lambda input, other, alpha: multiply_add(other, alpha, input), "AddBackward0"
 )
 gradient(_add_scaled, input=lambda grad: grad, other=lambda grad, alpha: grad * alpha)
+_sub_scaled = Primitive(
+    "sub_scaled", lambda input, other, alpha: multiply_add(other, -alpha, input), "SubBackward0"
+)
+gradient(_sub_scaled, input=lambda grad: grad, other=lambda grad, alpha: -grad * alpha)
 _sub_from_number = shown_as(_sub, "RsubBackward1")
 
 
@@ -81,7 +86,7 @@ def _scaled(input, other, alpha):
 
 
 def _is_one_node(input, other, alpha):
-    """Whether ``_add_scaled`` computes this sum: operands of one floating-point dtype."""
+    """Whether one node scales and adds: operands of one floating-point dtype."""
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
         return False
     kind = input._storage.dtype
@@ -90,10 +95,9 @@ def _is_one_node(input, other, alpha):
     return type(alpha) in (int, float) or kind in _HALVES
 
 
-def _scaled_sum(input, other, alpha):
+def _scaled_sum(node, input, other, alpha):
     shape = broadcast_shapes(input._shape, other._shape)
-    alpha = as_tensor(alpha, input)
-    return _add_scaled(input, other, alpha, shape=shape)
+    return node(input, other, as_tensor(alpha, input), shape=shape)
 
 
 @operator(inplace=True, numbers=True)
@@ -101,7 +105,7 @@ def add(input, other, *, alpha=1):
     """input + alpha * other; operands broadcast, either may be a Python number."""
     if isinstance(alpha, Tensor) or alpha != 1:
         if _is_one_node(input, other, alpha):
-            return _scaled_sum(input, other, alpha)
+            return _scaled_sum(_add_scaled, input, other, alpha)
         other = _scaled(input, other, alpha)
     return _record(_add, "add", input, other)
 
@@ -125,8 +129,8 @@ def sub(input, other, *, alpha=1):
             "to invert a mask, use the `~` or `logical_not()` operator instead."
         )
     if isinstance(alpha, Tensor) or alpha != 1:
-        if is_half(input) and is_half(other) and input.dtype is other.dtype:
-            return _scaled_sum(input, other, -alpha)
+        if _is_one_node(input, other, alpha):
+            return _scaled_sum(_sub_scaled, input, other, alpha)
         other = _scaled(input, other, alpha)
     node = _sub if isinstance(input, Tensor) else _sub_from_number
     return _record(node, "sub", input, other)

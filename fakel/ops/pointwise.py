@@ -21,6 +21,7 @@ from fakel.ops.declare import (
     primitive,
     scalar,
 )
+from fakel.ops.numerics.fused import multiply_add
 from fakel.ops.primitive import refused, shown_as
 from fakel.tensor import Tensor, dtypes, finfo, result_type
 
@@ -324,7 +325,7 @@ def _is_one(value):
 
 @primitive("addcmul")
 def _addcmul(input, tensor1, tensor2, value):
-    return input + value * tensor1 * tensor2
+    return multiply_add(value * tensor1, tensor2, input)
 
 
 gradient(

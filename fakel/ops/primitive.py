@@ -30,7 +30,8 @@ _POINTWISE = frozenset(
     hardshrink hardsigmoid hardswish hardtanh hypot le leaky_relu lerp log log10 log1p log2
     logaddexp logical_and logical_not logical_or logical_xor logit logsigmoid lt maximum minimum
     mish mul nan_to_num ne neg pow rad2deg reciprocal relu remainder round rsqrt sgn sigmoid sign
-    silu sin sinc sinh softplus softshrink sqrt square sub tan tanh threshold to trunc where xlogy
+    silu sin sinc sinh softplus softshrink sqrt square sub sub_scaled tan tanh threshold to trunc
+    where xlogy
     """.split()
 )
 

@@ -11,7 +11,10 @@ from fakel.compiler.executor import Compiler
 from fakel.compiler.lowering import Call
 from fakel.compiler.meanings import MEANINGS
 from fakel.compiler.plan import Plan
+from fakel.graph import flush
+from fakel.interpreter import Interpreter
 from tests.compiler.native import both, running_on
+from tests.support.graphs import compiled, executor
 
 F = nn.functional
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 1e-20, 3e8, -3e30]
@@ -256,3 +259,35 @@ def test_every_meaning_is_that_of_an_operator():
 
     names = {each.name for each in gc.get_objects() if type(each) is Operator}
     assert set(MEANINGS) <= names
+
+
+FUSED = {
+    "addcmul": lambda x, y, z: x.addcmul(y, z),
+    "addcmul scaled": lambda x, y, z: x.addcmul(y, z, value=0.37),
+    "addcdiv": lambda x, y, z: x.addcdiv(y, z, value=-2.5),
+    "add": lambda x, y, z: x.add(y, alpha=0.37) + 0 * z,
+    "sub": lambda x, y, z: x.sub(y, alpha=0.37) + 0 * z,
+    "optimizer": lambda x, y, z: (x * 0.9).addcmul(y, y, value=0.1) + 0 * z,
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("size", [1, 7, 33, 1000])
+def test_sums_with_products_round_as_pytorch_does(torch, name, size):
+    """PyTorch's kernels for AVX2 and AVX512 round once: bit by bit, and where products overflow."""
+    if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+        pytest.skip("PyTorch has no fused operations here")
+    rng = np.random.default_rng(size)
+    arrays = [rng.standard_normal(size).astype("f4") for _ in range(3)]
+    large = [np.full(size, value, "f4") for value in (-3e38, 2e38, 2.0)]
+    for given in (arrays, large):
+        expected = FUSED[name](*map(torch.tensor, given)).numpy()
+
+        def record(given=given):
+            made = [fakel.tensor(array) for array in given]
+            flush()
+            return [FUSED[name](*made)]
+
+        with executor(Interpreter()):
+            np.testing.assert_array_equal(record()[0].numpy(), expected)
+        np.testing.assert_array_equal(compiled(record)[0][0], expected)
