@@ -37,8 +37,8 @@ Made = tuple[int, Any, int, Any]
 
 @dataclass(frozen=True)
 class Described:
-    """A tensor: its storage and geometry, and where its gradient goes; the stamp of all that are made
-    of it (see ``expect.py``).
+    """A tensor: its storage and geometry, and where its gradient goes; the stamp of those that are
+    made of it (see ``expect.py``).
 
     ``base`` is what it is a view of: the position of an argument or another described tensor, and
     the function that takes it to this view. ``backward`` is the number of the backward node and of
