@@ -199,6 +199,7 @@ class Guards:
         self.names: list[tuple[dict[str, Any], str, Any]] = []
         self.cells: list[tuple[Any, Any]] = []
         self.snapshots: list[tuple[Any, Any]] = []
+        self.kept: list[Any] = []  # what cannot change, but is known by its identity
         self.modules: list[weakref.ref[Any]] = []
         self.tensors: list[Tensor] = []
         self._met: set[int] = set()
@@ -285,7 +286,10 @@ class Guards:
             self._add(value.__self__)
         elif isinstance(value, (list, tuple, dict, set, frozenset)):
             parts = value.values() if isinstance(value, dict) else value
-            self.snapshots.append((value, _snapshot(value)))
+            if isinstance(value, (tuple, frozenset)):
+                self.kept.append(value)
+            else:
+                self.snapshots.append((value, _snapshot(value)))
             for part in parts:
                 self._add(part)
         elif isinstance(value, functools.partial):
@@ -346,9 +350,9 @@ def _snapshot(value: Any) -> Any:
     """What a value consists of: simple values as they are, others by identity."""
     if isinstance(value, dict):
         return [(_part(key), _part(each)) for key, each in value.items()]
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_part(each) for each in value]
-    if isinstance(value, (set, frozenset)):
+    if isinstance(value, set):
         return {_part(each) for each in value}
     return [(key, _part(each)) for key, each in vars(value).items()]
 

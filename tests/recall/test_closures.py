@@ -85,3 +85,21 @@ def test_defaults_by_keyword_are_guarded():
     assert [compiled(fakel.ones(())).item() for _ in range(5)] == [2.0] * 5
     factors[0] = 3.0
     assert compiled(fakel.ones(())).item() == 3.0
+
+
+def test_a_tuple_in_a_list_is_replaced():
+    """A tuple cannot change, but what holds it can."""
+    weight = fakel.ones(3, requires_grad=True)
+    numbers = [(2.0, 3.0)]
+
+    @fakel.compile
+    def step(x):
+        loss = (weight * x * numbers[0][0] + numbers[0][1]).sum()
+        loss.backward()
+        return loss
+
+    for number in range(24):
+        if number % 6 == 5:
+            numbers[0] = (float(number), number + 1.0)
+        factor, term = numbers[0]
+        assert step(fakel.ones(3)).item() == 3 * (factor + term)
