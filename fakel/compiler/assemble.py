@@ -134,6 +134,9 @@ class Planned(Program):
             for buffer in {self.root[each] for each in step.writes}:
                 if self.plan.buffers[buffer].kind in ("output", "leaf"):
                     due[buffer] = after
+        # what follows on one thread stays with the thread that has its operands in its cache
+        while certain < len(rows) and not rows[certain].flags & PARALLEL:
+            certain += 1
         return certain, tuple(sorted(due.items(), key=lambda each: each[1]))
 
     def _arguments(self, step: Call) -> Iterator[tuple[int, int]]:

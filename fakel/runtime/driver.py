@@ -232,8 +232,11 @@ class _Driver:
             free = build.and_(build.not_(before), every)
             leave(build.icmp_signed("==", free, _word(0)))
             mine = build.and_(free, own)
-            mine = build.select(build.icmp_signed("!=", mine, _word(0)), mine, free)
-            bit = build.and_(mine, build.neg(mine))  # the lowest
+            first_own = build.and_(mine, build.neg(mine))  # the lowest bit
+            # of others' parts the last one, which they come to last: so the same thread mostly
+            # has it in every run, and what it writes stays in one processor's cache
+            last = build.lshr(_word(-(1 << 63)), build.ctlz(free, _bit(1)))
+            bit = build.select(build.icmp_signed("!=", mine, _word(0)), first_own, last)
             # monotonic: `reach` orders what parts do
             before = build.atomic_rmw("or", taken, bit, "monotonic")
             with build.if_then(build.icmp_signed("==", build.and_(before, bit), _word(0))):
