@@ -124,7 +124,7 @@ def _multiply(
     left = Operand(a.strides[0], a.strides[1], a.strides[2])
     right = Operand(b.strides[0], b.strides[2], b.strides[1])
     threads = get_num_threads() if batch == 1 else 1
-    tiles = tiling(rows, columns, depth, scalar, threads)
+    tiles = tiling(rows, columns, depth, scalar, threads, b.strides[2] != 1)
     dots = False
     if depth and a.strides[2] == 1 and b.strides[1] == 1:
         along = dot_tiling(rows, columns, depth, scalar)

@@ -32,9 +32,12 @@ from fakel.compiler.loop_ir import (
     select,
 )
 from fakel.compiler.meanings import apply
+from fakel.runtime.team import fineness
 
 # depth of a block: sums of so many terms are added up in a register
 DEPTH = 384
+# of what the largest part exceeds the mean by, as much is lost
+_WAITING = 0.1
 # operators of so few instructions that they are written out for every vector of a tile
 _SHORT = ("add", "sub", "mul", "relu", "relu_gradient")
 
@@ -167,9 +170,10 @@ class Product:
 
 @functools.lru_cache(maxsize=1024)
 def _tiling(
-    rows: int, columns: int, depth: int, lanes: int, registers: int, threads: int
+    rows: int, columns: int, depth: int, lanes: int, registers: int, threads: int, copied: bool
 ) -> Tiling:
     vectors = -(-columns // lanes)
+    parts = threads << fineness(threads) if threads > 1 else 1
     found = []
     for wide in range(1, min(vectors, 8) + 1):
         for high in range(1, min(rows, (registers - 1 - wide) // wide) + 1):
@@ -196,13 +200,19 @@ def _tiling(
 
     def cost(tiles: Tiling) -> tuple[float, int]:
         # the thread with most tiles decides, when rows or when columns are shared
-        uneven = min(
-            -(-count // threads) * threads / count
-            for count in (tiles.row_tiles, tiles.column_tiles)
-        )
+        counts = tiles.row_tiles, tiles.column_tiles
+        uneven = min(_unevenness(count, threads) for count in counts)
+        if not copied:
+            # rows are shared in finer parts; those that differ in size make others wait
+            uneven += _WAITING * (_unevenness(tiles.row_tiles, parts) - 1)
         return tiles.cycles * uneven, tiles.row_tiles * tiles.column_tiles
 
     return min(found, key=cost)
+
+
+def _unevenness(count: int, parts: int) -> float:
+    """How much larger the largest of some parts of a number is than their mean."""
+    return -(-count // parts) * parts / count
 
 
 def _cycles(rows: int, vectors: int, depth: int) -> float:
@@ -213,9 +223,11 @@ def _cycles(rows: int, vectors: int, depth: int) -> float:
     return depth * step + 2 * rows * vectors + 20
 
 
-def tiling(rows: int, columns: int, depth: int, scalar: str, threads: int = 1) -> Tiling:
-    """The best shape of tiles for a result that so many threads share."""
-    return _tiling(rows, columns, depth, target.lanes(scalar), target.registers(), threads)
+def tiling(
+    rows: int, columns: int, depth: int, scalar: str, threads: int = 1, copied: bool = False
+) -> Tiling:
+    """The best shape of tiles for a result that so many threads share; b is ``copied`` or not."""
+    return _tiling(rows, columns, depth, target.lanes(scalar), target.registers(), threads, copied)
 
 
 def product_kernel(product: Product) -> Kernel:
