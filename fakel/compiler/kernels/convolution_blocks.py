@@ -63,6 +63,13 @@ class Tile:
         """Channels of the tile."""
         return self.vectors * self.lanes
 
+    @property
+    def term_cycles(self) -> float:
+        """Estimated cycles that one product of every sum takes."""
+        products = self.positions * self.vectors / 2
+        loads = (self.positions + self.vectors) / 2
+        return max(products, loads, _LATENCY) + 0.5
+
     def count(self, outputs: int) -> int:
         """How many tiles so many channels take."""
         return -(-outputs // self.channels)
@@ -165,15 +172,12 @@ class Correlation:
 
     def cycles(self, tile: Tile) -> float:
         """Estimated cycles of an image."""
-        products = tile.positions * tile.vectors / 2
-        loads = (tile.positions + tile.vectors) / 2
-        step = max(products, loads, _LATENCY) + 0.5
         # pieces of rows which are written as vectors
-        step = tile.lanes if self.result_strides[3] == 1 else 1
-        pieces = tile.rows * -(-tile.columns // step)
+        length = tile.lanes if self.result_strides[3] == 1 else 1
+        pieces = tile.rows * -(-tile.columns // length)
         leave = 40 + tile.channels * (-(-tile.positions // tile.lanes) * 5 + 2 * pieces)
         tiles = -(-self.vertical.outputs // tile.rows) * -(-self.horizontal.outputs // tile.columns)
-        return tiles * tile.count(self.outputs) * (self.terms * step + leave)
+        return tiles * tile.count(self.outputs) * (self.terms * tile.term_cycles + leave)
 
 
 def _parts(length: int) -> list[int]:

@@ -44,6 +44,8 @@ from fakel.compiler.target import registers
 from fakel.graph import Node
 
 _SPARE = 4
+# Estimated cycles: to compare a vector, to write a maximum and where it is.
+_COMPARING, _WRITING = 1.6, 3
 
 
 def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool = True) -> bool:
@@ -80,7 +82,7 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
     o, c, y, x = four_dimensional(weight).strides
     packing = (weight, (spec.outputs * o, o, c, y, x))
     tile = _pooled_tile(spec, kernel[1], pooled[1])
-    least = math.inf if tile is None else spec.cycles(tile)
+    least = math.inf if tile is None else _cycles(spec, tile, kernel, pooled)
     in_place: Callable[[], Kernel] | None = None
     if bias is None or bias.strides[0] == 1:
         rows, lines = pooled_tile(spec, kernel, pooled), line_tile(spec, kernel, pooled)
@@ -127,6 +129,17 @@ def _pooled_tile(spec: Correlation, width: int, pooled: int) -> Tile | None:
             windows = -(-pooled // -(-pooled // windows))
             return Tile(1, windows * width, vectors, lanes)
     return None
+
+
+def _cycles(
+    spec: Correlation, tile: Tile, window: tuple[int, int], pooled: tuple[int, int]
+) -> float:
+    """Estimated cycles of an image."""
+    compare = _COMPARING * tile.columns * tile.vectors
+    tiles = pooled[0] * window[0] * -(-pooled[1] * window[1] // tile.columns)
+    tiles *= tile.count(spec.outputs)
+    written = math.prod(pooled) * spec.outputs
+    return tiles * (spec.terms * tile.term_cycles + compare + 40) + _WRITING * written
 
 
 @functools.lru_cache(maxsize=256)
