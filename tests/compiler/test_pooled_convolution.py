@@ -150,3 +150,11 @@ def test_columns_that_are_apart():
     check(CASES[9], x.transpose(2, 3).contiguous().transpose(2, 3), w, bias)
     channels_last = w.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     check(CASES[9], x, channels_last, bias)
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("width", [900, 9000])
+def test_long_rows(width):
+    """What does not fit on the stack is left to the other kernels."""
+    case = ((2, 1, 4, width), 12, (1, 1), 1, 0, (2, 1))
+    check(case, *operands(case))

@@ -32,9 +32,9 @@ from fakel.compiler.loop_ir import (
 from fakel.compiler.target import lanes as lanes_of
 from fakel.compiler.target import registers
 
-# What the lines of all lanes read lies on the stack, and must stay in the second-level cache
-# (elements).
-_MOST_TURNED = 1 << 15
+# What the lines of all lanes read, and their maxima, lie on the stack, and should stay in the
+# second-level cache: elements of each.
+_ROOM = 1 << 15
 # Estimated cycles: to turn a vector, to compare one, to write a vector of maxima.
 _TURNING, _COMPARING, _WRITING = 3.5, 1.6, 28
 # Sums of squares below this: then no sum of products is infinite, or made of infinite ones.
@@ -111,9 +111,10 @@ def line_tile(
     ]
     fitting = [tile for tile in found if tile.fits]
     best = min(fitting, key=lambda tile: tile.cycles(spec), default=None)
-    if best is None or spec.inputs * math.prod(best.met(spec)) * best.lanes > _MOST_TURNED:
+    if best is None:
         return None
-    return best
+    needed = max(spec.inputs * math.prod(best.met(spec)), best.channels * pooled[1])
+    return best if needed * best.lanes <= _ROOM else None
 
 
 @functools.lru_cache(maxsize=256)
