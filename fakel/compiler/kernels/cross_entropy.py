@@ -7,13 +7,16 @@ from __future__ import annotations
 from typing import Any
 
 from fakel.compiler import math as functions
+from fakel.compiler import target
 from fakel.compiler.builder import Builder
 from fakel.compiler.graph import Value
 from fakel.compiler.kernels.loss import out_of_bounds
 from fakel.compiler.loop_ir import (
     INDEX,
     Expression,
+    Type,
     binary,
+    call,
     cast,
     literal,
     select,
@@ -95,31 +98,52 @@ class _Kernel:
 
     def write(self, parallel: bool) -> None:
         rows, build = self.rows, self.build
-        target = rows.access("target")
+        given = rows.access("target")
         counted: Expression = literal(1.0, "f32")
         if not parallel or (self.backward and self.reduction == "mean"):
             counted = _count(
-                build, rows.buffer("target"), target.shape[0], target.strides[0], self.ignored
+                build, rows.buffer("target"), given.shape[0], given.strides[0], self.ignored
             )
         scale: Expression = literal(0.0, "f32")
         if self.backward:
             scale = build.load(rows.buffer("upstream"), 0)
             scale = build.let(scale / counted if self.reduction == "mean" else scale)
-        added = build.accumulator(0, "f64", "losses")
-
-        def row() -> None:
-            loss = self._row(scale)
-            if parallel:
-                rows.put("loss", loss)
-            else:
-                build.assign(added, added + cast(loss, "f64"))
-
-        rows.run(row, parallel)
-        if not parallel:
+        if parallel:
+            rows.run(lambda: self._put_loss(scale), True)
+        else:
+            added = self._sum_of_losses(scale, given.shape[0])
             results = rows.buffer("loss"), rows.buffer("total")
             _finish(build, *results, added, counted, self.reduction)
 
-    def _row(self, scale: Expression) -> Expression:
+    def _put_loss(self, scale: Expression) -> None:
+        total, picked = self._row(scale)
+        self.rows.put("loss", functions.log(total) - picked)
+
+    def _sum_of_losses(self, scale: Expression, count: int) -> Expression:
+        """The rows, and then all their logarithms, in vectors."""
+        build, lanes = self.build, target.lanes("f32")
+        whole = -(-count // lanes) * lanes
+        totals, parts = (build.local(name, "f32", whole) for name in ("totals", "picked"))
+        for number in range(count, whole):
+            build.store(totals, number, 1.0)
+            build.store(parts, number, 0.0)
+        number = build.accumulator(0, INDEX, "number")
+
+        def note() -> None:
+            total, picked = self._row(scale)
+            build.store(totals, number, total)
+            build.store(parts, number, picked)
+            build.assign(number, number + 1)
+
+        self.rows.run(note, False)
+        added = build.accumulator(0, Type("f64", lanes), "losses")
+        with build.loop(whole, step=lanes, name="row") as first:
+            loss = functions.log(build.let(build.load(totals, first, lanes)))
+            build.assign(added, added + cast(loss - build.load(parts, first, lanes), "f64"))
+        return build.let(call("reduce_add", added, type=Type("f64")))
+
+    def _row(self, scale: Expression) -> tuple[Expression, Expression]:
+        """The row's loss is the logarithm of the first number less the second one."""
         rows, build = self.rows, self.build
         given = build.let(rows.at("target"))
         counts = build.let(binary("!=", given, self.ignored))
@@ -136,15 +160,14 @@ class _Kernel:
             return [value]
 
         (total,) = rows.fold([(SUM, "f32")], power)
-        picked = build.load(rows.buffer("x"), rows.start("x") + chosen)
-        loss = build.let(functions.log(total) - (picked - highest))
+        picked = build.load(rows.buffer("x"), rows.start("x") + chosen) - highest
         if self.backward:
             own = build.let(select(counts, scale, 0.0))
             factor = build.let(own / total)
             rows.walk(lambda: rows.put("gradient", rows.at("gradient") * factor))
             buffer, place = rows.buffer("gradient"), rows.start("gradient") + chosen
             build.store(buffer, place, build.load(buffer, place) - own)
-        return build.let(select(counts, loss, 0.0))
+        return build.let(select(counts, total, 1.0)), build.let(select(counts, picked, 0.0))
 
 
 def _count(build: Builder, target: Any, rows: int, stride: int, ignored: int) -> Expression:
