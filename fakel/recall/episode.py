@@ -204,7 +204,7 @@ class Episode:
         self.steps = steps
         self.result = result
         self.joined: Joined | None = None
-        self.needed: list[int] = []  # the places of values that the joined call makes
+        self.joined_result: Any = None  # where it is when only what is needed is made
         self.attempts = _ATTEMPTS if len(steps) > 1 else 0
         self.known = Known(others)
         # the template, where that is all there is and it takes all values in order
@@ -245,9 +245,7 @@ class Episode:
         if self.joined is not None:
             made = self.joined.replay(arguments)
             if made is not None:
-                found = dict(enumerate((*arguments, *self.others)))
-                found.update(zip(self.needed, made, strict=False))
-                return _found(self.result, found)
+                return _found(self.joined_result, [*arguments, *self.others, *made])
         elif self.attempts and not recorded_since():
             return self._join(arguments)
         values = [*arguments, *self.others]
@@ -299,8 +297,10 @@ class Episode:
                     count += 1
             else:
                 joining.add_action(step, made, taken[number])
-        self.needed = [place for place in _places(self.result) if place in places]
-        self.joined = joining.joined([places[place] for place in self.needed], flushes)
+        count = len(joining.arguments) + len(self.others)
+        needed = [place for place in _places(self.result) if place in places]
+        self.joined_result = _moved(self.result, {p: count + i for i, p in enumerate(needed)})
+        self.joined = joining.joined([places[place] for place in needed], flushes)
 
 
 def _apply(template: Template, arguments: list[Tensor]) -> list[Tensor]:
@@ -319,6 +319,18 @@ def _places(described: Any) -> list[int]:
     return [
         place for part in (parts.values() if kind is dict else parts) for place in _places(part)
     ]
+
+
+def _moved(described: Any, places: dict[int, int]) -> Any:
+    """A result whose tensors are in other places, where there is one."""
+    if type(described) is int:
+        return places.get(described, described)
+    kind, parts = described
+    if kind is None:
+        return described
+    if kind is dict:
+        return dict, {key: _moved(part, places) for key, part in parts.items()}
+    return kind, [_moved(part, places) for part in parts]
 
 
 def _found(described: Any, values: Any) -> Any:
