@@ -1,4 +1,5 @@
-"""Random programs of the public API: compiled ones give what the interpreter gives.
+"""Random programs of the public API: compiled ones give what the interpreter gives, and functions
+that `torch.compile` replays what they give when they run.
 
 A run of all tests draws a few, the same every time. FAKEL_GRAPHS=10000 draws that many for each
 family, other ones every time; FAKEL_SEED chooses them.
@@ -36,6 +37,7 @@ FAMILIES = {
     "indices": only("index", "join", "view", "binary", "write"),
     "layers": LAYERS,
     "everything": STATEMENTS | LAYERS,
+    "replayed": STATEMENTS | LAYERS,
 }
 FEW = 15  # of each family: about ten seconds on one core
 MOST = 20  # failures that are shrunk and shown
@@ -56,7 +58,7 @@ def test_random_graphs(family, record_property):
     )
     @given(st.randoms(use_true_random=True))
     def run(random):
-        program = drawn(random, FAMILIES[family])
+        program = drawn(random, FAMILIES[family], replayed=family == "replayed")
         compiler.counts["graphs"] += 1
         compiler.programs.clear()
         if len(found) < MOST and wrong(program, compiler):

@@ -65,6 +65,16 @@ class Session:
 
     looks: list[Look] = field(default_factory=list)
     tensors: list[tuple[Any, int, np.ndarray]] = field(default_factory=list)
+    functions: list[Any] = field(default_factory=list)
+
+    def replay(self, replays: bool) -> Any:
+        """What compiles functions, or leaves them as they are."""
+
+        def compiled(function: Any) -> Any:
+            self.functions.append(fakel.compile(function))
+            return self.functions[-1]
+
+        return compiled if replays else lambda function: function
 
     def names(self) -> dict[str, Any]:
         """What the source text may use."""
@@ -112,7 +122,7 @@ class Session:
 def execute(source: str, executor: Any, threads: int = 1) -> Session:
     """Runs source text; everything is compiled by, or runs on, this executor."""
     session = Session()
-    names = session.names()
+    names = session.names() | {"replay": session.replay(isinstance(executor, Compiler))}
     linecache.cache["<program>"] = (len(source), None, source.splitlines(True), "<program>")
     code = compile(source, "<program>", "exec")
     flush()
@@ -124,6 +134,9 @@ def execute(source: str, executor: Any, threads: int = 1) -> Session:
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "fakel could not compile")
             exec(code, names)
+            if isinstance(executor, StrictCompiler):
+                for function in session.functions:
+                    executor.counts["replayed functions"] += function._compiled.count
             names.clear()
             flush()
     finally:

@@ -7,6 +7,7 @@ and refuses what is no valid call; so a statement may be wrong now and then.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -35,25 +36,55 @@ OPTIMIZERS = (
     "torch.optim.Adagrad({}, lr=0.1)",
 )
 
+# lines that make what is new each turn, and lines that look at something or reset a gradient
+_GIVEN = re.compile(r"t\d+ = (?:data|indices)\(")
+_LOOKED_AT = re.compile(r"look\((?:(\w+)=|)|p\d+\.grad = ")
+
 ACCEPTED: Counter[str] = Counter()
 REFUSED: Counter[str] = Counter()
 
 
 @dataclass(frozen=True)
 class Program:
-    """A drawn program: lines before the loop, and the loop's, which any of them may lack."""
+    """A drawn program: lines before the loop, and the loop's, which any of them may lack.
+
+    ``replayed``: what the loop computes is a function that ``replay`` may replay; it gets what is
+    new in each turn, and returns what is looked at.
+    """
 
     before: tuple[str, ...]
     body: tuple[str, ...]
     turns: int = 2
     threads: int = 1
     processor: str = "host"
+    replayed: bool = False
 
     @property
     def text(self) -> str:
         """The program as Python's source text."""
-        body = "\n".join(f"    {line}" for line in self.body)
-        return "\n".join((*self.before, f"for turn in range({self.turns}):", body)) + "\n"
+        before, body = self.before, self.body
+        if self.replayed:
+            before, body = self._with_function()
+        lines = [f"    {line}" for line in body]
+        return "\n".join((*before, f"for turn in range({self.turns}):", *lines)) + "\n"
+
+    def _with_function(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        given = [line for line in self.body if _GIVEN.match(line)]
+        last = [line for line in self.body if _LOOKED_AT.match(line)]
+        seed = [line for line in self.body if line.startswith("torch.manual_seed")]
+        inner = [
+            line
+            for line in self.body
+            if line not in (*given, *last, *seed) and not line.startswith("del ")
+        ]
+        arguments = ", ".join(line.split(" = ")[0] for line in given)
+        made = {line.split(" = ")[0] for line in inner if " = " in line}
+        looked_at = [name for line in last for name in _LOOKED_AT.match(line).groups() if name]
+        results = ", ".join(name for name in looked_at if name in made)
+        body = [*inner, f"return [{results}]"]
+        function = (f"def step({arguments}):", *[f"    {line}" for line in body])
+        call = f"[{results}] = step({arguments})"
+        return (*self.before, *function, "step = replay(step)"), (*seed, *given, call, *last)
 
     def __repr__(self) -> str:
         return f"written for {self.processor}, {self.threads} threads\n{self.text}"
@@ -292,7 +323,10 @@ def _training(write: Writer, made: list[str]) -> list[str] | None:
 
 
 def drawn(
-    random: Random, statements: dict[str, Callable[[Writer], Any]], most: int = 16
+    random: Random,
+    statements: dict[str, Callable[[Writer], Any]],
+    most: int = 16,
+    replayed: bool = False,
 ) -> Program:
     """A program of up to ``most`` statements of the given kinds."""
     flush()
@@ -316,7 +350,8 @@ def drawn(
     return Program(
         tuple(write.before),
         ("torch.manual_seed(turn)", *write.body, *end),
-        write.number(2, 3),
+        write.number(2, 3) + 4 * replayed,
         write.choose((1, 1, 1, 2, 3)),
         write.choose(("host", "host", "AVX2", "SSE2", "NEON")),
+        replayed,
     )
