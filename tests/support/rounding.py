@@ -36,15 +36,26 @@ EXACT = set(
 )
 
 
+# parts of the names of operators that square float32 in float64
+_DEVIATIONS = "norm", "var", "std"
+
+
+def _overflowed(array: np.ndarray | None) -> np.ndarray | None:
+    if array is None or array.dtype != np.float32:
+        return array
+    return np.where(np.abs(array) > 1e18, np.copysign(np.float32(np.inf), array), array)
+
+
 class Noisy(Interpreter):
     """The interpreter, with random rounding errors. Seed 0 computes float32 in float64: it tells
-    where sums overflow in one order and not in another.
+    where sums overflow in one order and not in another. Seed 1 takes numbers whose squares overflow
+    for infinite where deviations are computed, which the interpreter does in float64.
     """
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.random = np.random.default_rng(seed)
-        self.wide = seed == 0
+        self.wide, self.overflows = seed == 0, seed == 1
 
     def _compute(self, node) -> None:
         if node.operator.name in EXACT:
@@ -54,6 +65,8 @@ class Noisy(Interpreter):
             None if source is None else self._noisy(source.value, source.dtype)
             for source in node.inputs
         ]
+        if self.overflows and any(part in node.operator.name for part in _DEVIATIONS):
+            inputs = list(map(_overflowed, inputs))
         values = self._values(node, inputs)
         if type(node.dtype) is tuple:
             node.value = tuple(map(self._noisy, values, node.dtype))
