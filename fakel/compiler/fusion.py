@@ -176,6 +176,9 @@ class Fusion:
         # buffers that the kernel of an operand will write
         self.unwritten: set[int] = set()
         self.done: set[int] = set()
+        # at the end: kernels that are not added yet, and the buffers that they will write
+        self.groups: dict[Any, list[tuple[Cone, list[Value]]]] = {}
+        self.put: set[int] = set()
 
     def take(self, node: Value) -> bool:
         """Lets a node wait, unless it was computed already. False when it is not pointwise, or has
@@ -196,14 +199,13 @@ class Fusion:
     def store(self, node: Value) -> None:
         """Adds the kernel that puts a waiting node into memory."""
         cone = self._cone(node)
+        self._emit_before(cone)
         stored = [each for each in cone.nodes if each is node or self._is_stored(each, cone)]
         self._leave(cone, stored)
         self.emit(self.plan, [cone], [stored])
 
     def finish(self) -> None:
         """Adds the kernels of what is wanted and still waits, those that do the same as one."""
-        groups: dict[Any, list[tuple[Cone, list[Value]]]] = {}
-        put: set[int] = set()
         while True:
             node = next(
                 (n for n in reversed(self.waiting.values()) if id(n) in self.plan.stored), None
@@ -211,20 +213,24 @@ class Fusion:
             if node is None:
                 break
             cone = self._cone(node)
-            if any(self.plan.read(source).buffer in put for source in cone.sources):
-                self._emit_groups(groups)
-                put.clear()
+            self._emit_before(cone)
             stored = [each for each in cone.nodes if each is node or self._is_stored(each, cone)]
             self._leave(cone, stored)
-            put.update(self.plan.read(each).buffer for each in stored)
+            self.put.update(self.plan.read(each).buffer for each in stored)
             key = self._signature(cone, stored)
-            groups.setdefault(node if key is None else key, []).append((cone, stored))
-        self._emit_groups(groups)
+            self.groups.setdefault(node if key is None else key, []).append((cone, stored))
+        self._emit_groups()
 
-    def _emit_groups(self, groups: dict[Any, list[tuple[Cone, list[Value]]]]) -> None:
-        for group in groups.values():
+    def _emit_before(self, cone: Cone) -> None:
+        """Adds the kernels that write what a cone reads."""
+        if any(self.plan.read(source).buffer in self.put for source in cone.sources):
+            self._emit_groups()
+
+    def _emit_groups(self) -> None:
+        for group in self.groups.values():
             self.emit(self.plan, [cone for cone, _ in group], [stored for _, stored in group])
-        groups.clear()
+        self.groups.clear()
+        self.put.clear()
 
     def operand(
         self,
