@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,7 +123,7 @@ class Planned(Program):
         return rows, segments
 
     def _times(self, rows: list[Row]) -> tuple[int, tuple[tuple[int, int], ...]]:
-        """From which rows on nothing can fail, and buffers of results are final; see `Image`."""
+        """Up to which row nobody leaves, and from which ones on results are final; see `Image`."""
         starts = [n for n, row in enumerate(rows) if row.flags & ORDERED]
         starts.append(len(rows))
         certain = 0
@@ -134,9 +135,11 @@ class Planned(Program):
             for buffer in {self.root[each] for each in step.writes}:
                 if self.plan.buffers[buffer].kind in ("output", "leaf"):
                     due[buffer] = after
-        # what follows on one thread stays with the thread that has its operands in its cache
-        while certain < len(rows) and not rows[certain].flags & PARALLEL:
-            certain += 1
+        # whole groups that follow on one thread stay with the one that has their operands in its
+        # cache
+        for start, stop in itertools.pairwise(starts):
+            if start == certain and not any(row.flags & PARALLEL for row in rows[start:stop]):
+                certain = stop
         return certain, tuple(sorted(due.items(), key=lambda each: each[1]))
 
     def _arguments(self, step: Call) -> Iterator[tuple[int, int]]:

@@ -49,7 +49,8 @@ class Image:
         rows: kernel calls, in order.
         segments: ("table", first row, row after the last) or ("interpret", step, 0), in order.
         kernels: their names.
-        certain: the row before which all must be done until none can fail.
+        certain: the row before which all must be done until none can fail, and the next group is
+            for several threads.
         due: for each buffer of results, the row before which all must be done until it is final.
     """
 

@@ -14,6 +14,7 @@ from fakel import nn
 from fakel.compiler.executor import Compiler
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
+from fakel.runtime.control import ORDERED, PARALLEL
 
 
 @contextlib.contextmanager
@@ -331,3 +332,33 @@ def test_a_number_of_sixteen_bits_is_written_through_a_view(dtype):
             assert x.item() == -value
     finally:
         use_executor(before)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_program_is_left_between_groups_and_before_work_for_several_threads(threads):
+    """Parts that are done are counted group by group; what can fail comes before."""
+    before = fakel.get_num_threads()
+    fakel.set_num_threads(threads)
+    try:
+        with executor(Compiler(eager=True)) as compiler:
+            fakel.manual_seed(0)
+            net = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+            optimizer = fakel.optim.SGD(net.parameters(), lr=0.1)
+            x, y = fakel.randn(64, 784), fakel.randint(0, 10, (64,))
+            for _ in range(2):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(net(x), y).backward()
+                optimizer.step()
+                flush()
+            programs = [each for each in compiler.programs.values() if each.flies]
+    finally:
+        fakel.set_num_threads(before)
+    assert programs
+    for program in programs:
+        rows, left = program.image.rows, program.image.certain
+        starts = [number for number, row in enumerate(rows) if row.flags & ORDERED]
+        failing = [number for number, step in enumerate(program.row_steps) if step.may_fail]
+        following = min((start for start in starts if start > left), default=len(rows))
+        assert left in starts
+        assert max(failing) < left
+        assert any(row.flags & PARALLEL for row in rows[left:following])
