@@ -25,11 +25,9 @@ from fakel.tensor.storage import Storage
 
 _NON_LEAF_GRAD = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-    "attribute "
-    "won't be populated during autograd.backward(). If you indeed want the .grad field to be "
-    "populated "
-    "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf "
-    "Tensor by mistake, make sure you access the leaf Tensor instead. See "
+    "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+    "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you "
+    "access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
     "github.com/pytorch/pytorch/pull/30531 for more information."
 )
 
@@ -441,25 +439,18 @@ class Tensor:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value._shape != self._shape:
                 raise RuntimeError(
-                    f"attempting to assign a gradient of size '{list(value._shape)}' to a "
-                    "tensor of size "
-                    f"'{list(self._shape)}'. Please ensure that the gradient and the tensor "
-                    "are the same "
-                    "size"
+                    f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor "
+                    f"of size '{list(self._shape)}'. Please ensure that the gradient and the "
+                    "tensor are the same size"
                 )
             if value.dtype is not self.dtype:
                 raise RuntimeError(
                     f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a "
-                    "tensor with "
-                    f"grad_dtype '{self.dtype.letter}'. The gradient must match the tensor's "
-                    "grad_dtype "
-                    "(defaults to the tensor's dtype). You can set the tensor's grad_dtype "
-                    "attribute with a "
-                    "specific dtype, or None to allow any dtype. Set grad_dtype with "
-                    "caution. Diverging the "
-                    "dtypes of a tensor and its gradient may break downstream systems that "
-                    "assume they "
-                    "match."
+                    f"tensor with grad_dtype '{self.dtype.letter}'. The gradient must match the "
+                    "tensor's grad_dtype (defaults to the tensor's dtype). You can set the "
+                    "tensor's grad_dtype attribute with a specific dtype, or None to allow any "
+                    "dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its "
+                    "gradient may break downstream systems that assume they match."
                 )
         self._gradient = value
 
