@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -537,7 +538,8 @@ class Tensor:
         return int(self._real_item("int64_t"))
 
     def __float__(self) -> float:
-        self._warn_of_lost_gradient()
+        if self.requires_grad:
+            _warn_of_lost_gradient()
         return float(self._real_item("double"))
 
     def _real_item(self, name: str) -> Any:
@@ -550,7 +552,8 @@ class Tensor:
         return value
 
     def __complex__(self) -> complex:
-        self._warn_of_lost_gradient()
+        if self.requires_grad:
+            _warn_of_lost_gradient()
         return complex(self._only())
 
     def _only(self) -> Any:
@@ -558,16 +561,6 @@ class Tensor:
         if self._shape.numel() != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
         return self.item()
-
-    def _warn_of_lost_gradient(self) -> None:
-        if self.requires_grad:
-            warnings.warn(
-                "Converting a tensor with requires_grad=True to a scalar may lead to "
-                "unexpected behavior.\n"
-                "Consider using tensor.detach() first.",
-                UserWarning,
-                stacklevel=3,
-            )
 
     def __index__(self) -> int:
         if self.numel() != 1 or self.dtype.is_floating_point or self.dtype.is_complex:
@@ -592,6 +585,13 @@ class Tensor:
 
     def __dir__(self) -> list[str]:
         return sorted(name for name in object.__dir__(self) if not name.startswith("_from_"))
+
+
+@cache
+def _warn_of_lost_gradient() -> None:
+    """Once, as PyTorch does."""
+    what = "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior"
+    warnings.warn(f"{what}.\nConsider using tensor.detach() first.", UserWarning, stacklevel=3)
 
 
 _new = object.__new__

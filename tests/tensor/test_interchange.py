@@ -1,5 +1,8 @@
 """Tensors to and from NumPy, Python, pickles, copies and DLPack, against PyTorch."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -229,3 +232,20 @@ def test_an_array_that_is_read_only_warns(kind):
     array.flags.writeable = False
     with pytest.warns(UserWarning, match="not writable"):
         package.from_numpy(array)
+
+
+def test_numbers_of_tensors_with_history_warn_once_in_a_process():
+    """PyTorch warns of the lost gradient at the first such line only."""
+    code = (
+        "import warnings, fakel; x = fakel.ones(1, requires_grad=True)\n"
+        "with warnings.catch_warnings(record=True) as found:\n"
+        "    warnings.simplefilter('always')\n"
+        "    float(x); float(x); complex(x)\n"
+        "print(*(w.message for w in found), sep='|')\n"
+    )
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert found == (
+        "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+        "Consider using tensor.detach() first.\n"
+    )
