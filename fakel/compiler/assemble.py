@@ -11,9 +11,7 @@ import numpy as np
 from fakel.compiler.builder import Builder
 from fakel.compiler.emit import emit
 from fakel.compiler.labels import label
-from fakel.compiler.loop_ir import (
-    Kernel,
-)
+from fakel.compiler.loop_ir import Kernel
 from fakel.compiler.lowering import Access, Call, Interpreted
 from fakel.compiler.memory import lay_out
 from fakel.compiler.naming import name_shared

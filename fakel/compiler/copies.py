@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import (
-    Expression,
-    Kernel,
-    literal,
-)
+from fakel.compiler.loop_ir import Expression, Kernel, literal
 from fakel.compiler.lowering import Access
 from fakel.compiler.nests import broadcast_strides, merged
 

@@ -17,10 +17,7 @@ from typing import Any
 from fakel.compiler import meanings
 from fakel.compiler.builder import Builder
 from fakel.compiler.graph import Value
-from fakel.compiler.loop_ir import (
-    Expression,
-    binary,
-)
+from fakel.compiler.loop_ir import Expression, binary
 from fakel.compiler.lowering import Access
 from fakel.compiler.nests import broadcast_strides
 from fakel.tensor.size import contiguous_strides

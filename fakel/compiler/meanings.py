@@ -12,16 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler import graph, math
-from fakel.compiler.loop_ir import (
-    Expression,
-    Type,
-    binary,
-    call,
-    cast,
-    fma,
-    literal,
-    select,
-)
+from fakel.compiler.loop_ir import Expression, Type, binary, call, cast, fma, literal, select
 from fakel.compiler.lowering import SCALARS
 
 Value = Expression

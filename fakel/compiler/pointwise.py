@@ -14,16 +14,7 @@ from fakel.compiler import target
 from fakel.compiler.builder import Builder
 from fakel.compiler.fusion import Cone
 from fakel.compiler.graph import Value
-from fakel.compiler.loop_ir import (
-    Buffer,
-    Expression,
-    Literal,
-    Type,
-    binary,
-    call,
-    cast,
-    literal,
-)
+from fakel.compiler.loop_ir import Buffer, Expression, Literal, Type, binary, call, cast, literal
 from fakel.compiler.lowering import SCALARS, Access
 from fakel.compiler.nests import broadcast_strides, merged
 

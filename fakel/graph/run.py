@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from fakel.graph.node import Node
+from fakel.graph.node import VALUE, Node
 
 # what is recorded: operator, positions of the inputs, parameters, shape, dtype
 Recipe = tuple[Any, tuple[int | None, ...], dict[str, Any], Any, Any]
@@ -245,7 +245,7 @@ def expand(call: Call) -> list[Node]:
 
 def _measure_looking() -> int:
     """The references to a node that `Run.held` sees when only the run's list holds it."""
-    nodes = [Node(None, (), {}, (), None)]  # type: ignore[arg-type]
+    nodes = [Node(VALUE, (), {}, (), None)]
     return list(map(sys.getrefcount, nodes))[0]
 
 

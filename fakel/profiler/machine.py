@@ -12,12 +12,7 @@ import numpy as np
 from fakel.compiler import target
 from fakel.compiler.builder import Builder
 from fakel.compiler.emit import emit
-from fakel.compiler.loop_ir import (
-    Kernel,
-    Type,
-    fma,
-    literal,
-)
+from fakel.compiler.loop_ir import Kernel, Type, fma, literal
 from fakel.runtime.control import PARALLEL
 from fakel.runtime.native import compile_kernel
 from fakel.runtime.team import run_table

@@ -132,7 +132,7 @@ class Direct:
         native = self.replay.native()
         if native is None or recorded_since():
             return None
-        slots: list[Any] = call.slots  # type: ignore[assignment]
+        slots: Any = call.slots
         for place, first in self.alike:
             if slots[place] is not slots[first]:
                 return None

@@ -200,9 +200,9 @@ def recall(
             expected = Expectation(function, args, kwargs, template, numbers, met, first)
             expected.extra = extra
     run.lead(recalling, extra)
-    if expected is not None:
+    if before is not None and expected is not None:
         expected.following = run.state
-        before.expected = expected  # type: ignore[union-attr]
+        before.expected = expected
     return template.finish(run, recalling, edges, tensors)
 
 

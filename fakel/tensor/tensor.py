@@ -412,9 +412,9 @@ class Tensor:
     @property
     def _grad(self) -> Tensor | None:
         """The gradient, without a warning where there is none."""
+        if self._gradient is not None and self._gradient._waits:
+            self._gradient = self._gradient.make(self)
         gradient: Tensor | None = self._gradient
-        if gradient is not None and gradient._waits:
-            gradient = self._gradient = gradient.make(self)  # type: ignore[attr-defined]
         return gradient
 
     @_grad.setter

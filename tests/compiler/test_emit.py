@@ -10,15 +10,7 @@ import pytest
 
 from fakel.compiler.builder import Builder
 from fakel.compiler.emit import emit
-from fakel.compiler.loop_ir import (
-    Type,
-    binary,
-    call,
-    cast,
-    fma,
-    select,
-    shuffle,
-)
+from fakel.compiler.loop_ir import Type, binary, call, cast, fma, select, shuffle
 from fakel.runtime.native import compile_kernel
 from tests.support.guarded import room
 

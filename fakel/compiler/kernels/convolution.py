@@ -17,6 +17,7 @@ from fakel.compiler.kernels.convolution_blocks import (
 from fakel.compiler.kernels.convolution_layout import (
     FLOATS,
     Axis,
+    axes,
     four_dimensional,
     moved,
     two_dimensional,
@@ -112,25 +113,15 @@ def correlation_of(
     source, weight = four_dimensional(source), four_dimensional(weight)
     batch, channels = shape[:2]
     size = two_dimensional(tuple(shape[2:]), 1)
-    axes = [
-        Axis(outputs, taps, -p, s, d)
-        for outputs, taps, s, p, d in zip(
-            size,
-            weight.shape[2:],
-            two_dimensional(geometry.stride, 1),
-            two_dimensional(geometry.padding, 0),
-            two_dimensional(geometry.dilation, 1),
-            strict=True,
-        )
-    ]
+    vertical, horizontal = axes(size, weight.shape[2:], geometry)
     return Correlation(
         scalar=source.scalar,
         batch=batch,
         groups=geometry.groups,
         inputs=weight.shape[1],
         outputs=channels // geometry.groups,
-        vertical=axes[0],
-        horizontal=axes[1],
+        vertical=vertical,
+        horizontal=horizontal,
         size=source.shape[2:],  # type: ignore[arg-type]
         strides=source.strides,  # type: ignore[arg-type]
         result_strides=(channels * size[0] * size[1], size[0] * size[1], size[1], 1),
@@ -219,17 +210,7 @@ def convolution_weight_gradient(plan: Any, node: Node) -> bool:
     geometry = node.parameters["geometry"]
     result = four_dimensional(plan.result(node))
     source, output_gradient = four_dimensional(source), four_dimensional(output_gradient)
-    vertical, horizontal = (
-        Axis(outputs, taps, -p, s, d)
-        for outputs, taps, s, p, d in zip(
-            output_gradient.shape[2:],
-            result.shape[2:],
-            two_dimensional(geometry.stride, 1),
-            two_dimensional(geometry.padding, 0),
-            two_dimensional(geometry.dilation, 1),
-            strict=True,
-        )
-    )
+    vertical, horizontal = axes(output_gradient.shape[2:], result.shape[2:], geometry)
     spec = WeightGradient(
         scalar=source.scalar,
         batch=source.shape[0],

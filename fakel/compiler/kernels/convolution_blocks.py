@@ -113,8 +113,7 @@ class Correlation:
     @property
     def frame(self) -> Frame:
         """What the outputs reach over."""
-        start = (self.vertical.start, self.horizontal.start)
-        return Frame(self.size, start, (self.vertical.extent, self.horizontal.extent))
+        return Frame.over(self.size, self.vertical, self.horizontal)
 
     @property
     def framed(self) -> bool:

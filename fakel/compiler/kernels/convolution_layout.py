@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Buffer,
-    Expression,
-    Type,
-    call,
-    literal,
-)
+from fakel.compiler.loop_ir import INDEX, Buffer, Expression, Type, call, literal
 from fakel.compiler.lowering import Access
 from fakel.tensor.size import contiguous_strides
 
@@ -54,6 +48,12 @@ class Frame:
     start: tuple[int, int]
     extent: tuple[int, int]
 
+    @classmethod
+    def over(cls, size: tuple[int, int], vertical: Axis, horizontal: Axis) -> Frame:
+        """What outputs reach over along two dimensions."""
+        extent = (vertical.extent, horizontal.extent)
+        return cls(size, (vertical.start, horizontal.start), extent)
+
     @property
     def elements(self) -> int:
         """Elements of one framed plane."""
@@ -71,6 +71,27 @@ def four_dimensional(access: Access) -> Access:
 def two_dimensional(values: tuple[int, ...], missing: int) -> tuple[int, int]:
     """Numbers of one or two spatial dimensions as those of two."""
     return (missing, *values) if len(values) == 1 else values  # type: ignore[return-value]
+
+
+def axes(outputs: Sequence[int], taps: Sequence[int], geometry: Any) -> list[Axis]:
+    """What the outputs meet along both dimensions, of which one may be missing.
+
+    Args:
+        outputs: how many there are along each dimension.
+        taps: the kernel's size.
+        geometry: stride, padding and dilation.
+    """
+    return [
+        Axis(count, size, -padding, stride, dilation)
+        for count, size, stride, padding, dilation in zip(
+            two_dimensional(tuple(outputs), 1),
+            two_dimensional(tuple(taps), 1),
+            two_dimensional(geometry.stride, 1),
+            two_dimensional(geometry.padding, 0),
+            two_dimensional(geometry.dilation, 1),
+            strict=True,
+        )
+    ]
 
 
 def moved(access: Access, elements: int) -> Access:

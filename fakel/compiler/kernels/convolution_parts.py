@@ -7,10 +7,7 @@ import math
 
 from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_layout import quotient
-from fakel.compiler.loop_ir import (
-    Kernel,
-    shuffle,
-)
+from fakel.compiler.loop_ir import Kernel, shuffle
 from fakel.compiler.target import lanes as lanes_of
 
 

@@ -29,16 +29,7 @@ from fakel.compiler.kernels.convolution_layout import (
 )
 from fakel.compiler.kernels.convolution_pooled_lines import correlate_lines_and_pool, line_tile
 from fakel.compiler.kernels.convolution_pooled_rows import correlate_rows_and_pool, pooled_tile
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Expression,
-    Kernel,
-    Type,
-    binary,
-    cast,
-    literal,
-    select,
-)
+from fakel.compiler.loop_ir import INDEX, Expression, Kernel, Type, binary, cast, literal, select
 from fakel.compiler.target import lanes as lanes_of
 from fakel.compiler.target import registers
 from fakel.graph import Node

@@ -16,11 +16,11 @@ from fakel.compiler.kernels.convolution import supported
 from fakel.compiler.kernels.convolution_layout import (
     Axis,
     Frame,
+    axes,
     contiguous,
     copy_frame,
     four_dimensional,
     share,
-    two_dimensional,
 )
 from fakel.compiler.loop_ir import (
     INDEX,
@@ -71,8 +71,7 @@ class SparseGradient:
     @property
     def frame(self) -> Frame:
         """What the convolution's outputs reach over."""
-        start = (self.vertical.start, self.horizontal.start)
-        return Frame(self.size, start, (self.vertical.extent, self.horizontal.extent))
+        return Frame.over(self.size, self.vertical, self.horizontal)
 
     @property
     def width(self) -> int:
@@ -150,30 +149,19 @@ def sparse_weight_gradient(
     if not all(contiguous(access) for access in (gradient, chosen, maxima)):
         return False
     shape = weight_gradient.shape
-    map_shape = weight_gradient.inputs[1].shape  # type: ignore[union-attr]
+    map_shape = weight_gradient.inputs[1].shape
     spared = math.prod(map_shape[2:]) // math.prod(gradient.shape[2:])
     if shape[-1] * spared < _WORTHWHILE or shape[-1] > 16:
         return False
     seen = four_dimensional(source)
-    taps = two_dimensional(tuple(shape[2:]), 1)
-    axes = [
-        Axis(outputs, count, -p, s, d)
-        for outputs, count, s, p, d in zip(
-            two_dimensional(tuple(map_shape[2:]), 1),
-            taps,
-            two_dimensional(geometry.stride, 1),
-            two_dimensional(geometry.padding, 0),
-            two_dimensional(geometry.dilation, 1),
-            strict=True,
-        )
-    ]
+    vertical, horizontal = axes(map_shape[2:], shape[2:], geometry)
     spec = SparseGradient(
         scalar=source.scalar,
         batch=seen.shape[0],
         inputs=seen.shape[1],
         outputs=shape[0],
-        vertical=axes[0],
-        horizontal=axes[1],
+        vertical=vertical,
+        horizontal=horizontal,
         size=seen.shape[2:],
         strides=seen.strides,
         pooled=math.prod(gradient.shape[2:]),

@@ -12,16 +12,7 @@ from dataclasses import dataclass
 from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_blocks import Correlation, tap_offsets
 from fakel.compiler.kernels.convolution_layout import copy_frame, quotient, share, smaller
-from fakel.compiler.loop_ir import (
-    Buffer,
-    Expression,
-    Kernel,
-    Type,
-    Variable,
-    fma,
-    literal,
-    shuffle,
-)
+from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type, Variable, fma, literal, shuffle
 from fakel.compiler.target import lanes as lanes_of
 from fakel.compiler.target import registers
 

@@ -20,14 +20,7 @@ from fakel.compiler.kernels.convolution_layout import (
     smaller,
 )
 from fakel.compiler.kernels.packing import transposed
-from fakel.compiler.loop_ir import (
-    Buffer,
-    Expression,
-    Kernel,
-    Type,
-    fma,
-    literal,
-)
+from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type, fma, literal
 from fakel.compiler.target import Target, current, registers
 from fakel.compiler.target import lanes as lanes_of
 
@@ -133,8 +126,7 @@ class WeightGradient:
     @property
     def frame(self) -> Frame:
         """What the outputs reach over."""
-        start = (self.vertical.start, self.horizontal.start)
-        return Frame(self.size, start, (self.vertical.extent, self.horizontal.extent))
+        return Frame.over(self.size, self.vertical, self.horizontal)
 
     @property
     def framed(self) -> bool:

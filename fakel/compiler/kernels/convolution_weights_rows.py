@@ -12,15 +12,7 @@ import functools
 from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_layout import copy_frame, quotient, share
 from fakel.compiler.kernels.convolution_weights import WeightGradient
-from fakel.compiler.loop_ir import (
-    Buffer,
-    Expression,
-    Kernel,
-    Type,
-    call,
-    fma,
-    literal,
-)
+from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type, call, fma, literal
 from fakel.compiler.target import registers
 
 # Parts of the batch times groups: what threads can share.

@@ -11,16 +11,7 @@ from fakel.compiler import target
 from fakel.compiler.builder import Builder
 from fakel.compiler.graph import Value
 from fakel.compiler.kernels.loss import out_of_bounds
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Expression,
-    Type,
-    binary,
-    call,
-    cast,
-    literal,
-    select,
-)
+from fakel.compiler.loop_ir import INDEX, Expression, Type, binary, call, cast, literal, select
 from fakel.compiler.lowering import Access
 from fakel.compiler.rows import LARGEST, SUM, Rows
 from fakel.compiler.status import status_of
@@ -111,7 +102,7 @@ class _Kernel:
         if parallel:
             rows.run(lambda: self._put_loss(scale), True)
         else:
-            added = self._sum_of_losses(scale, given.shape[0])
+            added = self._added_losses(scale, given.shape[0])
             results = rows.buffer("loss"), rows.buffer("total")
             _finish(build, *results, added, counted, self.reduction)
 
@@ -119,7 +110,7 @@ class _Kernel:
         total, picked = self._row(scale)
         self.rows.put("loss", functions.log(total) - picked)
 
-    def _sum_of_losses(self, scale: Expression, count: int) -> Expression:
+    def _added_losses(self, scale: Expression, count: int) -> Expression:
         """The rows, and then all their logarithms, in vectors."""
         build, lanes = self.build, target.lanes("f32")
         whole = -(-count // lanes) * lanes

@@ -13,16 +13,7 @@ from typing import Any
 from fakel.compiler import target
 from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.products import Part, Place, Product, Tiles, Tiling
-from fakel.compiler.loop_ir import (
-    Expression,
-    Kernel,
-    Type,
-    call,
-    cast,
-    fma,
-    literal,
-    shuffle,
-)
+from fakel.compiler.loop_ir import Expression, Kernel, Type, call, cast, fma, literal, shuffle
 
 # the depth at least, and the steps along it, after which sums of float32 go on in float64
 _BLOCK, _STEPS = 1024, 32

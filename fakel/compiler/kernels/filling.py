@@ -6,11 +6,7 @@ from typing import Any
 
 from fakel.compiler.builder import Builder
 from fakel.compiler.copies import copy_kernel
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Expression,
-    literal,
-)
+from fakel.compiler.loop_ir import INDEX, Expression, literal
 from fakel.compiler.lowering import Access
 from fakel.compiler.nests import merged
 

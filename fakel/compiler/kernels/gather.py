@@ -19,14 +19,7 @@ from fakel.compiler.kernels.indices import (
     out_of_range,
     unravel,
 )
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Buffer,
-    Expression,
-    binary,
-    cast,
-    literal,
-)
+from fakel.compiler.loop_ir import INDEX, Buffer, Expression, binary, cast, literal
 from fakel.compiler.lowering import lowers
 from fakel.compiler.nests import broadcast_strides, merged
 from fakel.compiler.rows import pieces_of

@@ -12,15 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Expression,
-    binary,
-    call,
-    cast,
-    literal,
-    select,
-)
+from fakel.compiler.loop_ir import INDEX, Expression, binary, call, cast, literal, select
 from fakel.compiler.lowering import Access
 from fakel.compiler.status import number_of, status_of
 

@@ -9,14 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Expression,
-    binary,
-    cast,
-    literal,
-    select,
-)
+from fakel.compiler.loop_ir import INDEX, Expression, binary, cast, literal, select
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import broadcast_strides
 from fakel.compiler.status import number_of, status_of

@@ -124,18 +124,19 @@ def _multiply(
     left = Operand(a.strides[0], a.strides[1], a.strides[2])
     right = Operand(b.strides[0], b.strides[2], b.strides[1])
     threads = get_num_threads() if batch == 1 else 1
-    tiles = tiling(rows, columns, depth, scalar, threads, b.strides[2] != 1)
+    turned = b.strides[2] != 1
+    tiles = tiling(rows, columns, depth, scalar, threads, turned)
     dots = False
     if depth and a.strides[2] == 1 and b.strides[1] == 1:
         along = dot_tiling(rows, columns, depth, scalar)
         copying = _TRANSPOSING_CYCLES * 16 / target.lanes(scalar) * depth * columns
-        dots = along.cycles < tiles.cycles + (copying if b.strides[2] != 1 else 0)
+        dots = along.cycles < tiles.cycles + (copying if turned else 0)
     if dots:
         tiles = along
     else:
         if depth and tiles.column_tiles > _OFTEN // 2 and _reads_slowly(a):
             a, left = _pack(plan, a, left, rows, depth, tiles.rows, tiles.last_rows)
-        copied = b.strides[2] != 1 or (tiles.row_tiles > _OFTEN and _reads_slowly(_transposed(b)))
+        copied = turned or (tiles.row_tiles > _OFTEN and _reads_slowly(_transposed(b)))
         right = replace(right, packed=depth > 0 and copied)
     strip = min(depth, DEPTH) * tiles.columns * a.dtype.itemsize
     parts, groups = _shares(batch, tiles, strip, by_rows=not right.packed)

@@ -13,16 +13,7 @@ from dataclasses import dataclass
 
 from fakel.compiler import target
 from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import (
-    Buffer,
-    Expression,
-    Kernel,
-    Type,
-    binary,
-    call,
-    literal,
-    shuffle,
-)
+from fakel.compiler.loop_ir import Buffer, Expression, Kernel, Type, binary, call, literal, shuffle
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,7 @@ from fakel.compiler.kernels.pooling_windows import (
     max_pool_gradient,
     max_pool_of,
 )
-from fakel.compiler.loop_ir import (
-    Expression,
-    Kernel,
-)
+from fakel.compiler.loop_ir import Expression, Kernel
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import merged
 from fakel.graph import Node

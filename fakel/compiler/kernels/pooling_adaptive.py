@@ -8,13 +8,7 @@ import functools
 
 from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.convolution_layout import quotient
-from fakel.compiler.loop_ir import (
-    Expression,
-    Kernel,
-    Type,
-    call,
-    cast,
-)
+from fakel.compiler.loop_ir import Expression, Kernel, Type, call, cast
 from fakel.compiler.target import lanes as lanes_of
 
 

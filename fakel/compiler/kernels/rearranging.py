@@ -9,12 +9,7 @@ from typing import Any
 
 from fakel.compiler.builder import Builder
 from fakel.compiler.copies import copy_kernel
-from fakel.compiler.loop_ir import (
-    Expression,
-    binary,
-    literal,
-    select,
-)
+from fakel.compiler.loop_ir import Expression, binary, literal, select
 from fakel.compiler.lowering import Access, lowers
 from fakel.graph import Node
 

@@ -12,16 +12,7 @@ from fakel.compiler.builder import Builder
 from fakel.compiler.kernels.filling import copied, filled
 from fakel.compiler.kernels.packing import Packing, packing_kernel
 from fakel.compiler.kernels.tiles import Numbers, Vectors, over_vectors, product, tile_shape
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Buffer,
-    Expression,
-    Type,
-    Variable,
-    binary,
-    cast,
-    literal,
-)
+from fakel.compiler.loop_ir import INDEX, Buffer, Expression, Type, Variable, binary, cast, literal
 from fakel.compiler.lowering import Access
 from fakel.graph import Node
 from fakel.runtime.threads import get_num_threads

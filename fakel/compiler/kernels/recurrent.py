@@ -29,14 +29,7 @@ from fakel.compiler.kernels.recurrence import (
     zero,
 )
 from fakel.compiler.kernels.tiles import Numbers, over_vectors, share_of
-from fakel.compiler.loop_ir import (
-    Expression,
-    Kernel,
-    Variable,
-    binary,
-    call,
-    select,
-)
+from fakel.compiler.loop_ir import Expression, Kernel, Variable, binary, call, select
 from fakel.compiler.lowering import lowers
 from fakel.graph import Node
 from fakel.tensor.size import contiguous_strides

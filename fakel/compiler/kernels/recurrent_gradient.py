@@ -30,14 +30,7 @@ from fakel.compiler.kernels.recurrence import (
     zero,
 )
 from fakel.compiler.kernels.tiles import Numbers, over_vectors, share_of
-from fakel.compiler.loop_ir import (
-    Expression,
-    Kernel,
-    Variable,
-    binary,
-    call,
-    select,
-)
+from fakel.compiler.loop_ir import Expression, Kernel, Variable, binary, call, select
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.rows import SUM, Rows
 from fakel.graph import Node

@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import (
-    Expression,
-    literal,
-)
+from fakel.compiler.loop_ir import Expression, literal
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import merged
 from fakel.graph import Node

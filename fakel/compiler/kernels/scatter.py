@@ -24,13 +24,7 @@ from fakel.compiler.kernels.indices import (
     out_of_range,
     unravel,
 )
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Buffer,
-    Expression,
-    binary,
-    literal,
-)
+from fakel.compiler.loop_ir import INDEX, Buffer, Expression, binary, literal
 from fakel.compiler.lowering import Access, lowers
 from fakel.compiler.nests import broadcast_strides, merged
 from fakel.compiler.rows import pieces_of

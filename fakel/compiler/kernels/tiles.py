@@ -10,16 +10,7 @@ from typing import Any
 
 from fakel.compiler import target
 from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import (
-    INDEX,
-    Buffer,
-    Expression,
-    Variable,
-    binary,
-    call,
-    fma,
-    literal,
-)
+from fakel.compiler.loop_ir import INDEX, Buffer, Expression, Variable, binary, call, fma, literal
 
 
 def tile_shape(rows: int, vectors: int, scalar: str, parts: int = 1) -> tuple[int, int]:
