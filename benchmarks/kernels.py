@@ -14,11 +14,11 @@ import numpy as np
 
 import fakel
 from fakel import nn
-from fakel.compiler import target
-from fakel.compiler.builder import Builder
 from fakel.compiler.driver import compile_program
-from fakel.compiler.emit import emit
-from fakel.compiler.loop_ir import Type, fma, literal
+from fakel.compiler.loop_ir import target
+from fakel.compiler.loop_ir.builder import Builder
+from fakel.compiler.loop_ir.emit import emit
+from fakel.compiler.loop_ir.language import Type, fma, literal
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
 from fakel.runtime.control import ORDERED

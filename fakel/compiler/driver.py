@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fakel.compiler import kernels
-from fakel.compiler.assemble import Planned
 from fakel.compiler.graph import Graph
 from fakel.compiler.passes.common import ShareCommon
 from fakel.compiler.passes.convolution_pooling import JoinConvolutionPooling
@@ -19,7 +18,8 @@ from fakel.compiler.passes.product_updates import JoinUpdates
 from fakel.compiler.passes.relu_gradient import MaskPooled
 from fakel.compiler.passes.slices import JoinSlices
 from fakel.compiler.passes.views import ComposeViews
-from fakel.compiler.plan import Plan
+from fakel.compiler.planning.assemble import Planned
+from fakel.compiler.planning.plan import Plan
 from fakel.graph import Node
 
 PASSES = (

@@ -9,10 +9,10 @@ from functools import cache
 
 import numpy as np
 
-from fakel.compiler import target
-from fakel.compiler.builder import Builder
-from fakel.compiler.emit import emit
-from fakel.compiler.loop_ir import Kernel, Type, fma, literal
+from fakel.compiler.loop_ir import target
+from fakel.compiler.loop_ir.builder import Builder
+from fakel.compiler.loop_ir.emit import emit
+from fakel.compiler.loop_ir.language import Kernel, Type, fma, literal
 from fakel.runtime.control import PARALLEL
 from fakel.runtime.native import compile_kernel
 from fakel.runtime.team import run_table

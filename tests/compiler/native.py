@@ -3,7 +3,7 @@
 import contextlib
 
 from fakel.compiler.driver import compile_program
-from fakel.compiler.lowering import Interpreted
+from fakel.compiler.planning.lowering import Interpreted
 from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter

@@ -33,7 +33,7 @@ for _ in range(6):
     optimizer.step()
     losses.append(loss.item())
 sums = [p.double().sum().item() for p in network.parameters()]
-planned = "fakel.compiler.assemble" in sys.modules
+planned = "fakel.compiler.planning.assemble" in sys.modules
 print(json.dumps({"losses": losses, "sums": sums, "planned": planned}))
 """
 
@@ -113,7 +113,7 @@ try:
 except IndexError as error:
     values.append(str(error))
 values.append(step(torch.tensor([4, 2, 3])))
-print(json.dumps({"values": values, "planned": "fakel.compiler.assemble" in sys.modules}))
+print(json.dumps({"values": values, "planned": "fakel.compiler.planning.assemble" in sys.modules}))
 """
     first, second = run(program), run(program)
     assert first["values"] == second["values"] and "out of range" in first["values"][3]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import fakel
-from fakel.compiler import target
 from fakel.compiler.executor import Compiler
-from fakel.compiler.lowering import Interpreted
+from fakel.compiler.loop_ir import target
+from fakel.compiler.planning.lowering import Interpreted
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
 from tests.support.rounding import RUNS, Noisy, disagreement

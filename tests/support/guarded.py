@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from fakel.compiler import kernels
-from fakel.compiler.assemble import Planned
 from fakel.compiler.driver import optimized
 from fakel.compiler.graph import Graph
-from fakel.compiler.plan import Plan
+from fakel.compiler.planning.assemble import Planned
+from fakel.compiler.planning.plan import Plan
 from fakel.graph import Node
 from tests.support.execution import StrictCompiler, check, expectations, written_for
 

@@ -1,4 +1,4 @@
-"""Kernel families, one a file; ``load`` declares their lowerings."""
+"""Kernel families, one a folder or file; ``load`` declares their lowerings."""
 
 import importlib
 import pkgutil
@@ -6,5 +6,5 @@ import pkgutil
 
 def load() -> None:
     """Imports every family."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        importlib.import_module(module.name)

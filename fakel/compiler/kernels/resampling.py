@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fakel.compiler.builder import Builder
-from fakel.compiler.loop_ir import Expression, literal
-from fakel.compiler.lowering import Access, lowers
-from fakel.compiler.nests import merged
+from fakel.compiler.loop_ir.builder import Builder
+from fakel.compiler.loop_ir.language import Expression, literal
+from fakel.compiler.loop_ir.nests import merged
+from fakel.compiler.planning.lowering import Access, lowers
 from fakel.graph import Node
 from fakel.tensor.size import contiguous_strides
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler.graph import Graph, Group, Value
-from fakel.compiler.kernels.convolution_pooled import convolution_relu_pool
-from fakel.compiler.kernels.convolution_pooled_gradient import sparse_weight_gradient
-from fakel.compiler.lowering import pattern
+from fakel.compiler.kernels.convolution.pooled import convolution_relu_pool
+from fakel.compiler.kernels.convolution.pooled_gradient import sparse_weight_gradient
 from fakel.compiler.passes.matching import Readers, grouped
+from fakel.compiler.planning.lowering import pattern
 
 FORWARD, BACKWARD = "convolution_pooling", "pooled_weight_gradient"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler.graph import Graph, Group, Value
-from fakel.compiler.kernels.cross_entropy import cross_entropy
-from fakel.compiler.lowering import pattern
+from fakel.compiler.kernels.reductions.cross_entropy import cross_entropy
 from fakel.compiler.passes.matching import Readers, grouped
+from fakel.compiler.planning.lowering import pattern
 from fakel.graph import OUTPUT
 
 NAME = "cross_entropy"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fakel.compiler.graph import Graph, Value
-from fakel.compiler.meanings import is_pointwise
+from fakel.compiler.kernels.pointwise.meanings import is_pointwise
 from fakel.compiler.passes.matching import Readers
 from fakel.graph import OUTPUT, Operator
 

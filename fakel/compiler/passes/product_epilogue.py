@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler.graph import Graph, Group, Value
-from fakel.compiler.kernels.matmul import product_with_epilogue
-from fakel.compiler.lowering import pattern
-from fakel.compiler.meanings import is_pointwise
+from fakel.compiler.kernels.pointwise.meanings import is_pointwise
+from fakel.compiler.kernels.products.lowerings import product_with_epilogue
 from fakel.compiler.passes.matching import Readers, grouped
+from fakel.compiler.planning.lowering import pattern
 
 PRODUCTS = ("mm", "bmm", "addmm", "linear")
 NAME = "product_with_epilogue"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fakel.compiler.graph import Graph, Value
-from fakel.compiler.meanings import is_pointwise
+from fakel.compiler.kernels.pointwise.meanings import is_pointwise
 from fakel.compiler.passes.matching import same_elements
 from fakel.compiler.passes.product_epilogue import PRODUCTS
 from fakel.graph import VIEW

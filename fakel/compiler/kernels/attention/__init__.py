@@ -1,0 +1,1 @@
+"""Attention, forward and backward, on the blocks of queries that `blocks` has for both."""

@@ -1,0 +1,1 @@
+"""Copies: with any strides, in other orders, of a number, of parts that are put together."""

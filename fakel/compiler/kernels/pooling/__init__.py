@@ -1,0 +1,1 @@
+"""Pooling: `lowerings` chooses between `windows` of fixed size and `adaptive` ones."""
