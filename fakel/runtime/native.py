@@ -71,12 +71,13 @@ def compile_kernel(name: str, ir_text: Callable[[], str] | str, key: str) -> int
     return load_library(ir_text, key).address(name)
 
 
-def load_library(ir_text: Callable[[], str] | str, key: str) -> Library:
+def load_library(ir_text: Callable[[], str] | str, key: str, vectorize: bool = True) -> Library:
     """The module of this key: from memory, from disk, or compiled now.
 
     Args:
         ir_text: the module, or what makes its text.
         key: identifies its content.
+        vectorize: see `object_code`; the same for the same key.
     """
     digest = hashlib.sha256(key.encode()).hexdigest()
     library = _libraries.get(digest)
@@ -85,7 +86,8 @@ def load_library(ir_text: Callable[[], str] | str, key: str) -> Library:
     with _lock:
         library = _libraries.get(digest)
         if library is None:
-            library = _libraries[digest] = Library(digest, _object_code_of(ir_text, digest))
+            code = _object_code_of(ir_text, digest, vectorize)
+            library = _libraries[digest] = Library(digest, code)
         return library
 
 
@@ -113,11 +115,14 @@ def kernel_cache() -> DiskCache:
     return _cache_in(cache_folder() / "kernels")
 
 
-def object_code(ir_text: str) -> bytes:
+def object_code(ir_text: str, vectorize: bool = True) -> bytes:
     """Optimises a module for this processor and returns the content of its object file.
 
     Args:
         ir_text: the module in LLVM's text form; its target triple, if any, is replaced.
+        vectorize: whether LLVM shall look for loops that it can vectorise or unroll. What is
+            already written in vectors only needs its expressions and loops simplified, which takes
+            less than half as long.
 
     Raises:
         RuntimeError: the text is not valid.
@@ -129,12 +134,17 @@ def object_code(ir_text: str) -> bytes:
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = True
+    options = llvm.create_pipeline_tuning_options(speed_level=3 if vectorize else 1)
+    options.loop_vectorization = options.slp_vectorization = vectorize
     options.loop_unrolling = True
     passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(module, passes)
+    if vectorize:
+        passes.getModulePassManager().run(module, passes)
+    else:
+        simplification = passes.getFunctionPassManager()
+        for function in module.functions:
+            if not function.is_declaration:
+                simplification.run(function, passes)
     return bytes(machine.emit_object(module))
 
 
@@ -168,10 +178,10 @@ def processor() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), features
 
 
-def _object_code_of(ir_text: Callable[[], str] | str, digest: str) -> bytes:
+def _object_code_of(ir_text: Callable[[], str] | str, digest: str, vectorize: bool) -> bytes:
     code = kept(digest)
     if code is None:
-        code = object_code(ir_text if isinstance(ir_text, str) else ir_text())
+        code = object_code(ir_text if isinstance(ir_text, str) else ir_text(), vectorize)
         keep(digest, code)
     return code
 

@@ -311,7 +311,7 @@ def _driver(timed: bool) -> dict[str, Any]:
     """The driver's functions."""
     machine = platform.machine()
     key = "timed driver" if timed else "driver"
-    library = load_library(lambda: _driver_text(machine, timed), key)
+    library = load_library(lambda: _driver_text(machine, timed), key, vectorize=False)
     word = ctypes.c_int64
     kinds = {
         "prepare": ctypes.CFUNCTYPE(None, word),

@@ -162,6 +162,7 @@ class Builder:
     ) -> Expression:
         """Elements of a buffer; only ``active`` of them where that is fewer than the lanes."""
         mask = _active(active, lanes)
+        self.kernel.in_vectors |= lanes > 1
         return Load(buffer, literal(index, INDEX), Type(buffer.scalar, lanes), mask, stride)
 
     def store(
@@ -170,6 +171,7 @@ class Builder:
         """Writes elements of a buffer; only the first ``active`` lanes where that is fewer."""
         made = literal(value, buffer.scalar)
         mask = _active(active, made.type.lanes)
+        self.kernel.in_vectors |= made.type.lanes > 1
         self._append(Store(buffer, literal(index, INDEX), made, mask))
 
     def prefetch(self, buffer: Buffer, index: Any, write: bool = False) -> None:

@@ -287,6 +287,7 @@ class Kernel:
     """A kernel: arguments in order, statements, and the variables ``thread`` and ``threads``.
 
     Arguments do not overlap, but for pairs of them that are ``shared``, by their positions.
+    ``in_vectors``: it reads or writes vectors, so that LLVM need not look for any.
     """
 
     name: str
@@ -296,6 +297,7 @@ class Kernel:
     shared: tuple[tuple[int, int], ...] = ()
     constants: list[Constant] = field(default_factory=list)
     picked: list[Pick] = field(default_factory=list)
+    in_vectors: bool = False
     thread: Variable = field(default_factory=lambda: Variable("thread", Type(INDEX)))
     threads: Variable = field(default_factory=lambda: Variable("threads", Type(INDEX)))
 

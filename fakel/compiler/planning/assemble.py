@@ -153,7 +153,9 @@ class Planned(Program):
             if number is None:
                 number = len(self._names)
                 self._names.append(kernel.name)
-                self._libraries.append(load_library(lambda: emit(kernel), key))
+                self._libraries.append(
+                    load_library(lambda: emit(kernel), key, vectorize=not kernel.in_vectors)
+                )
             # the plan keeps its kernels, so that identities stay theirs
             self._kernels[key] = self._kernels[id(kernel)] = number
         return number
