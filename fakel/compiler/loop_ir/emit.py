@@ -1,53 +1,59 @@
-"""Loop IR to LLVM: one function with the signature ``i64 name(i64* arguments, i64 thread, i64
+"""Loop IR to LLVM: one function with the signature ``i64 name(ptr arguments, i64 thread, i64
 threads)``.
 
-Tables for what is regular, small functions for the rest. Accumulators are stack slots, which LLVM
-turns into registers.
+Tables for what is regular, small functions for the rest. The module is written as text right away,
+line by line: LLVM has to read text in any case, and objects for each instruction would take ten
+times as long. Accumulators are stack slots, which LLVM turns into registers.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
-from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import Any
-
-from llvmlite import ir
+from typing import Any, NamedTuple
 
 from fakel.compiler.loop_ir import language as loop_ir
 from fakel.compiler.loop_ir.language import Buffer, Expression, Kernel, Type
 
-_INDEX = ir.IntType(64)
 # operands of llvm.prefetch: to read or to write; how near; data rather than instructions
-_TO_SECOND_LEVEL, _TO_WRITE = (0, 2, 1), (1, 3, 1)
+_TO_SECOND_LEVEL, _TO_WRITE = "i32 0, i32 2, i32 1", "i32 1, i32 3, i32 1"
 # what a reduction of floats starts with
 _NEUTRAL = {"reduce_add": -0.0, "reduce_mul": 1.0}
-_SCALARS: dict[str, ir.Type] = {
-    "i1": ir.IntType(1),
-    "i8": ir.IntType(8),
-    "u8": ir.IntType(8),
-    "i16": ir.IntType(16),
-    "i32": ir.IntType(32),
-    "i64": _INDEX,
-    "f32": ir.FloatType(),
-    "f64": ir.DoubleType(),
+_SCALARS = {
+    "i1": "i1",
+    "i8": "i8",
+    "u8": "i8",
+    "i16": "i16",
+    "i32": "i32",
+    "i64": "i64",
+    "f32": "float",
+    "f64": "double",
 }
-_FLOAT_OPERATIONS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv", "%": "frem"}
+_WIDTH = {"i1": 1, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
+_ALIGNMENT = {"f64": 8, "i64": 8, "f32": 4, "i32": 4, "i16": 2}
+_FLOAT_OPERATIONS = {
+    "+": "fadd contract",
+    "-": "fsub contract",
+    "*": "fmul contract",
+    "/": "fdiv",
+    "%": "frem",
+}
 _INTEGER_OPERATIONS = {
     "+": "add",
     "-": "sub",
     "*": "mul",
     "//": "sdiv",
     "%": "srem",
-    "&": "and_",
-    "|": "or_",
+    "&": "and",
+    "|": "or",
     "^": "xor",
     "<<": "shl",
     ">>": "ashr",
 }
 _UNSIGNED = ("u8", "i1")
 _UNSIGNED_OPERATIONS = {**_INTEGER_OPERATIONS, "//": "udiv", "%": "urem", ">>": "lshr"}
-_COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+_COMPARISONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 # functions that are LLVM intrinsics overloaded on their type
 _INTRINSICS = {
     "fma": "llvm.fma",
@@ -78,9 +84,43 @@ _REDUCTIONS = {
 }
 
 
+class Value(NamedTuple):
+    """A value in LLVM's words: its type, and its name or number."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@cache
+def llvm_type(kind: Type) -> str:
+    """The LLVM type of a loop IR type; comparison results are ``i1``."""
+    scalar = _SCALARS[kind.scalar]
+    return scalar if kind.lanes == 1 else f"<{kind.lanes} x {scalar}>"
+
+
+@cache
+def _suffix(kind: Type) -> str:
+    """How names of intrinsics end that are overloaded on a type."""
+    scalar = {"u8": "i8"}.get(kind.scalar, kind.scalar)
+    return scalar if kind.lanes == 1 else f"v{kind.lanes}{scalar}"
+
+
+def _number(scalar: str, value: Any) -> str:
+    """A number as LLVM writes it; floats by their bits, those of float32 widened to a double's."""
+    if scalar not in loop_ir.FLOATS:
+        return str(int(value))
+    value = float(value)
+    if scalar == "f32":
+        (value,) = struct.unpack("f", struct.pack("f", value))
+    return f"0x{struct.unpack('Q', struct.pack('d', value))[0]:016X}"
+
+
 @lru_cache(4096)
-def _constant(kind: Type, value: Any, text: str) -> ir.Constant:
-    """A constant; equal ones are one object, which makes its text once.
+def _constant(kind: Type, value: Any, text: str) -> Value:
+    """A constant.
 
     Args:
         kind: its type.
@@ -88,60 +128,108 @@ def _constant(kind: Type, value: Any, text: str) -> ir.Constant:
         text: tells values apart that compare equal.
     """
     if kind.lanes == 1 and not isinstance(value, tuple):
-        return ir.Constant(llvm_type(kind), value)
+        return Value(llvm_type(kind), _number(kind.scalar, value))
     values = value if isinstance(value, tuple) else (value,) * kind.lanes
     scalar = _SCALARS[kind.scalar]
-    return ir.Constant(llvm_type(kind), [ir.Constant(scalar, each) for each in values])
-
-
-@cache
-def llvm_type(kind: Type) -> ir.Type:
-    """The LLVM type of a loop IR type; comparison results are ``i1``."""
-    scalar = _SCALARS[kind.scalar]
-    return scalar if kind.lanes == 1 else ir.VectorType(scalar, kind.lanes)
+    lanes = ", ".join([f"{scalar} {_number(kind.scalar, each)}" for each in values])
+    return Value(llvm_type(kind), f"<{lanes}>")
 
 
 def emit(kernel: Kernel) -> str:
     """The LLVM module of a kernel, as text."""
-    module = ir.Module(kernel.name)
-    _Emitter(module, kernel).run()
-    return str(module)
+    return _Emitter(kernel).module()
 
 
 class _Emitter:
-    def __init__(self, module: ir.Module, kernel: Kernel) -> None:
-        self.module = module
+    def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        signature = ir.FunctionType(_INDEX, [_INDEX.as_pointer(), _INDEX, _INDEX])
-        self.function = ir.Function(module, signature, kernel.name)
-        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
-        self.entry = self.builder.block
-        self.values: dict[str, Any] = {}  # variables: values, or stack slots of accumulators
+        self.lines: list[str] = []
+        self.slots: list[str] = []  # of the stack, which come first
+        self.globals: list[str] = []
+        self.declarations: dict[str, str] = {}
+        self.metadata: list[str] = []
+        self.count = 0
+        self.label = "entry"  # of the block at hand
+        self.values: dict[str, Value] = {}  # variables; of accumulators, what their slots hold
         self.mutable: set[str] = set()
-        self.buffers: dict[int, Any] = {}
-        self.known: dict[int, Any] = {}  # parts of the statement at hand that occur in it again
+        self.buffers: dict[int, str] = {}  # the pointers, or numbers given by value
+        self.known: dict[int, Value] = {}  # parts of the statement at hand that occur in it again
         self.scope = self._alias_scopes()
 
-    def _alias_scopes(self) -> dict[int, tuple[Any, Any]]:
-        """Metadata that says that no two buffers overlap, as the planner has it, but for those that
-        share memory.
+    def module(self) -> str:
+        """The text."""
+        self._run()
+        head = f"define i64 @{self.kernel.name}(ptr %arguments, i64 %thread, i64 %threads) {{"
+        body = [head, "entry:", *self.slots, *self.lines, "}"]
+        nodes = [f"!{number} = {text}" for number, text in enumerate(self.metadata)]
+        return "\n".join([*self.globals, *body, *self.declarations.values(), *nodes, ""])
+
+    # ---------------------------------------------------------------- lines
+
+    def _define(self, kind: str, instruction: str) -> Value:
+        """A new value: what an instruction gives."""
+        self.count += 1
+        name = f"%v{self.count}"
+        self.lines.append(f"  {name} = {instruction}")
+        return Value(kind, name)
+
+    def _slot(self, what: str) -> str:
+        """A place on the stack."""
+        self.count += 1
+        self.slots.append(f"  %s{self.count} = alloca {what}")
+        return f"%s{self.count}"
+
+    def _labels(self, *names: str) -> list[str]:
+        self.count += 1
+        return [f"{name}{self.count}" for name in names]
+
+    def _begin(self, label: str) -> None:
+        """What follows is the block of this label."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def _branch(self, label: str, metadata: str = "") -> None:
+        self.lines.append(f"  br label %{label}{metadata}")
+
+    def _choose(self, condition: Value, yes: str, no: str, metadata: str = "") -> None:
+        self.lines.append(f"  br {condition}, label %{yes}, label %{no}{metadata}")
+
+    def _call(self, name: str, kind: str, arguments: list[Value], flags: str = "") -> Value:
+        """What a function gives."""
+        self._declare(name, kind, [argument.kind for argument in arguments])
+        given = ", ".join(map(str, arguments))
+        return self._define(kind, f"call {flags}{kind} @{name}({given})")
+
+    def _declare(self, name: str, kind: str, arguments: list[str]) -> None:
+        if name not in self.declarations:
+            self.declarations[name] = f"declare {kind} @{name}({', '.join(arguments)})"
+
+    def _node(self, *operands: str, distinct: bool = False) -> str:
+        """A metadata node; a distinct one refers to itself first."""
+        own = f"!{len(self.metadata)}"
+        if distinct:
+            self.metadata.append(f"distinct !{{{', '.join((own, *operands))}}}")
+        else:
+            self.metadata.append(f"!{{{', '.join(operands)}}}")
+        return own
+
+    # ---------------------------------------------------------------- buffers
+
+    def _alias_scopes(self) -> dict[int, str]:
+        """Metadata of access to each buffer, which says that no two buffers overlap, as the planner
+        has it, but for those that share memory.
         """
-        domain = self.module.add_metadata([ir.MetaDataString(self.module, "buffers")])
+        domain = self._node('!"buffers"')
         homes = self._homes()
         scopes = {
-            id(b): self.module.add_metadata(
-                [ir.MetaDataString(self.module, f"{b.name}.{i}"), domain]
-            )
+            id(b): self._node(f'!"{b.name}.{i}"', domain)
             for i, b in enumerate(self._all_buffers())
             if not b.by_value and homes.get(i, i) == i
         }
-        result = {
-            key: (
-                self.module.add_metadata([scope]),
-                self.module.add_metadata([other for k, other in scopes.items() if k != key]),
-            )
-            for key, scope in scopes.items()
-        }
+        result = {}
+        for key, scope in scopes.items():
+            others = self._node(*[other for k, other in scopes.items() if k != key])
+            result[key] = f", !alias.scope {self._node(scope)}, !noalias {others}"
         arguments = self.kernel.arguments
         for position, home in homes.items():
             result[id(arguments[position])] = result[id(arguments[home])]
@@ -162,40 +250,36 @@ class _Emitter:
         inner = [each.buffer for each in (*kernel.locals, *kernel.constants)]
         return [*kernel.arguments, *inner]
 
-    def run(self) -> None:
-        arguments, thread, threads = self.function.args
-        self.values["thread"], self.values["threads"] = thread, threads
-        b = self.builder
+    def _run(self) -> None:
+        kernel, buffers = self.kernel, self.buffers
+        self.values["thread"], self.values["threads"] = (
+            Value("i64", "%thread"),
+            Value("i64", "%threads"),
+        )
         position = 0
-        for buffer in self.kernel.arguments:
-            slot = b.gep(arguments, [ir.Constant(_INDEX, position)])
+        for buffer in kernel.arguments:
+            slot = self._define("ptr", f"getelementptr i64, ptr %arguments, i64 {position}").name
             position += buffer.count
-            pointer = _SCALARS[buffer.scalar].as_pointer()
-            if buffer.by_value:
-                self.buffers[id(buffer)] = b.load(b.bitcast(slot, pointer))
-            elif buffer.count > 1:
-                self.buffers[id(buffer)] = slot
-            else:
-                self.buffers[id(buffer)] = b.inttoptr(b.load(slot), pointer)
+            if buffer.count == 1:
+                kind = _SCALARS[buffer.scalar] if buffer.by_value else "ptr"
+                slot = self._define(kind, f"load {kind}, ptr {slot}").name
+            buffers[id(buffer)] = slot
         for position, home in self._homes().items():
-            if self.kernel.arguments[position].count == 1:
-                self.buffers[id(self.kernel.arguments[position])] = self.buffers[
-                    id(self.kernel.arguments[home])
-                ]
-        for constant in self.kernel.constants:
-            scalar = _SCALARS[constant.buffer.scalar]
-            kind = ir.ArrayType(scalar, len(constant.values))
-            made = ir.GlobalVariable(self.module, kind, constant.buffer.name)
-            made.linkage, made.global_constant = "internal", True
-            made.initializer = ir.Constant(kind, list(constant.values))
-            self.buffers[id(constant.buffer)] = b.bitcast(made, scalar.as_pointer())
-        for local in self.kernel.locals:
+            if kernel.arguments[position].count == 1:
+                buffers[id(kernel.arguments[position])] = buffers[id(kernel.arguments[home])]
+        for constant in kernel.constants:
+            name, scalar = constant.buffer.name, constant.buffer.scalar
+            kind = _SCALARS[scalar]
+            numbers = ", ".join([f"{kind} {_number(scalar, each)}" for each in constant.values])
+            self.globals.append(
+                f"@{name} = internal constant [{len(constant.values)} x {kind}] [{numbers}]"
+            )
+            buffers[id(constant.buffer)] = f"@{name}"
+        for local in kernel.locals:
             kind = _SCALARS[local.buffer.scalar]
-            memory = b.alloca(kind, size=ir.Constant(_INDEX, local.length))
-            memory.align = 64
-            self.buffers[id(local.buffer)] = memory
-        self.block(self.kernel.body)
-        self.builder.ret(ir.Constant(_INDEX, 0))
+            buffers[id(local.buffer)] = self._slot(f"{kind}, i64 {local.length}, align 64")
+        self.block(kernel.body)
+        self.lines.append("  ret i64 0")
 
     # ---------------------------------------------------------------- statements
 
@@ -206,333 +290,275 @@ class _Emitter:
 
     def for_(self, loop: loop_ir.For) -> None:
         start, stop = self.value(loop.start), self.value(loop.stop)
-        with self._loop(start, stop, loop.step, loop.unroll) as index:
-            self.values[loop.index.name] = index
-            self.block(loop.body)
+        head, body, after = self._labels("for", "do", "done")
+        before = self.label
+        self._branch(head)
+        self._begin(head)
+        place = len(self.lines)
+        index = self._define("i64", "")  # see below
+        self._choose(self._define("i1", f"icmp slt {index}, {stop.name}"), body, after)
+        self._begin(body)
+        self.values[loop.index.name] = index
+        self.block(loop.body)
+        following = self._define("i64", f"add nsw {index}, {loop.step}").name
+        self.lines[place] += f"phi i64 [{start.name}, %{before}], [{following}, %{self.label}]"
+        self._branch(head, self._unrolling(loop.unroll))
+        self._begin(after)
 
-    @contextmanager
-    def _loop(self, start: Any, stop: Any, step: int, unroll: bool | None) -> Any:
-        b = self.builder
-        before = b.block
-        head, body = b.append_basic_block("for"), b.append_basic_block("do")
-        after = b.append_basic_block("done")
-        b.branch(head)
-        b.position_at_end(head)
-        index = b.phi(_INDEX)
-        index.add_incoming(start, before)
-        b.cbranch(b.icmp_signed("<", index, stop), body, after)
-        b.position_at_end(body)
-        yield index
-        following = b.add(index, ir.Constant(_INDEX, step), flags=["nsw"])
-        index.add_incoming(following, b.block)
-        back = b.branch(head)
-        if unroll is not None:
-            back.set_metadata("llvm.loop", self._unroll_metadata("full" if unroll else "disable"))
-        b.position_at_end(after)
-
-    def _unroll_metadata(self, choice: str) -> Any:
-        wish = self.module.add_metadata(
-            [ir.MetaDataString(self.module, f"llvm.loop.unroll.{choice}")]
-        )
-        # a loop's own node is not shared with other loops: a number makes it, and then it refers to
-        # itself, which is how LLVM knows that it belongs to a loop
-        number = ir.Constant(ir.IntType(32), len(self.module.metadata))
-        node = self.module.add_metadata([number, wish])
-        node.operands = (node, wish)
-        return node
+    def _unrolling(self, unroll: bool | None) -> str:
+        if unroll is None:
+            return ""
+        wish = self._node(f'!"llvm.loop.unroll.{"full" if unroll else "disable"}"')
+        return f", !llvm.loop {self._node(wish, distinct=True)}"
 
     def if_(self, statement: loop_ir.If) -> None:
+        then, otherwise, after = self._labels("then", "else", "endif")
         condition = self.value(statement.condition)
-        if not statement.otherwise:
-            with self.builder.if_then(condition):
-                self.block(statement.body)
-            return
-        with self.builder.if_else(condition) as (then, otherwise):
-            with then:
-                self.block(statement.body)
-            with otherwise:
-                self.block(statement.otherwise)
+        self._choose(condition, then, otherwise if statement.otherwise else after)
+        self._begin(then)
+        self.block(statement.body)
+        self._branch(after)
+        if statement.otherwise:
+            self._begin(otherwise)
+            self.block(statement.otherwise)
+            self._branch(after)
+        self._begin(after)
 
     def let(self, statement: loop_ir.Let) -> None:
         value, name = self.value(statement.value), statement.variable.name
         if statement.mutable:
-            with self.builder.goto_entry_block():
-                slot = self.builder.alloca(value.type)
-            self.builder.store(value, slot)
-            self.values[name] = slot
+            slot = self._slot(value.kind)
+            self.lines.append(f"  store {value}, ptr {slot}")
+            self.values[name] = Value(value.kind, slot)
             self.mutable.add(name)
         else:
             self.values[name] = value
 
     def assign(self, statement: loop_ir.Assign) -> None:
-        self.builder.store(self.value(statement.value), self.values[statement.variable.name])
+        value = self.value(statement.value)
+        self.lines.append(f"  store {value}, ptr {self.values[statement.variable.name].name}")
 
     def store(self, statement: loop_ir.Store) -> None:
-        value = self.value(statement.value)
-        if statement.value.type.scalar == "i1":
-            value = self.builder.zext(value, llvm_type(Type("u8", statement.value.type.lanes)))
+        value, buffer, kind = self.value(statement.value), statement.buffer, statement.value.type
+        if kind.scalar == "i1":
+            kind = Type("u8", kind.lanes)
+            value = self._define(llvm_type(kind), f"zext {value} to {llvm_type(kind)}")
         active = statement.active
         if active == 1:
             # a masked store of one lane: LLVM 22 forgets that its number was to be shortened, and
             # writes beyond it
-            value, active = self.builder.extract_element(value, ir.Constant(_INDEX, 0)), None
-        place = self._address(statement.buffer, statement.index, value.type)
-        if active is not None:
-            alignment, mask = self._masking(statement.buffer, value.type, active)
-            made = self._masked("store", ir.VoidType(), value.type, [value, place, alignment, mask])
-            self._mark(made, statement.buffer)
+            value = self._define(_SCALARS[kind.scalar], f"extractelement {value}, i64 0")
+            active = None
+        place, alignment = self._address(buffer, statement.index), _ALIGNMENT.get(buffer.scalar, 1)
+        if active is None:
+            end = f"align {alignment}{self.scope[id(buffer)]}"
+            self.lines.append(f"  store {value}, ptr {place}, {end}")
             return
-        made = self.builder.store(value, place, align=_alignment(statement.buffer))
-        self._mark(made, statement.buffer)
+        mask = self._mask(kind.lanes, active)
+        name = f"llvm.masked.store.{_suffix(kind)}.p0"
+        self._declare(name, "void", [value.kind, "ptr", "i32", mask.kind])
+        given = f"{value}, ptr {place}, i32 {alignment}, {mask}"
+        self.lines.append(f"  call void @{name}({given}){self.scope[id(buffer)]}")
 
     def prefetch(self, statement: loop_ir.Prefetch) -> None:
-        scalar, byte, number = (
-            _SCALARS[statement.buffer.scalar],
-            ir.IntType(8).as_pointer(),
-            ir.IntType(32),
-        )
-        place = self._address(statement.buffer, statement.index, scalar)
-        made = self._declare(
-            "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        )
-        wish = [number(each) for each in (_TO_WRITE if statement.write else _TO_SECOND_LEVEL)]
-        self.builder.call(made, [self.builder.bitcast(place, byte), *wish])
+        place = self._address(statement.buffer, statement.index)
+        self._declare("llvm.prefetch.p0", "void", ["ptr", "i32", "i32", "i32"])
+        wish = _TO_WRITE if statement.write else _TO_SECOND_LEVEL
+        self.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, {wish})")
 
     def pick(self, statement: loop_ir.Pick) -> None:
         slots = self.buffers[id(statement.source)]
         if statement.source.count > 1:
-            address = self.builder.load(self.builder.gep(slots, [self.value(statement.index)]))
-            slots = self.builder.inttoptr(address, _SCALARS[statement.buffer.scalar].as_pointer())
+            index = self.value(statement.index)
+            slot = self._define("ptr", f"getelementptr i64, ptr {slots}, {index}")
+            slots = self._define("ptr", f"load ptr, {slot}").name
         self.buffers[id(statement.buffer)] = slots
 
     def fail(self, statement: loop_ir.Fail) -> None:
-        self.builder.ret(self.value(statement.status))
+        self.lines.append(f"  ret {self.value(statement.status)}")
         # what follows in this block is never reached, but must stand in a block
-        self.builder.position_at_end(self.builder.append_basic_block("unreached"))
+        self._begin(*self._labels("unreached"))
 
-    def _mark(self, instruction: Any, buffer: Buffer) -> None:
-        own, others = self.scope[id(buffer)]
-        instruction.set_metadata("alias.scope", own)
-        instruction.set_metadata("noalias", others)
-
-    def _address(self, buffer: Buffer, index: Expression, kind: ir.Type) -> Any:
-        place = self.builder.gep(self.buffers[id(buffer)], [self.value(index)])
-        return (
-            self.builder.bitcast(place, kind.as_pointer())
-            if isinstance(kind, ir.VectorType)
-            else place
-        )
+    def _address(self, buffer: Buffer, index: Expression) -> str:
+        memory, kind = self.buffers[id(buffer)], _SCALARS[buffer.scalar]
+        where = self.value(index)
+        return self._define("ptr", f"getelementptr {kind}, ptr {memory}, {where}").name
 
     # ---------------------------------------------------------------- expressions
 
-    def value(self, expression: Expression) -> Any:
+    def value(self, expression: Expression) -> Value:
         key = id(expression)
-        if key not in self.known:
-            self.known[key] = _EXPRESSIONS[type(expression)](self, expression)
-        return self.known[key]
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = _EXPRESSIONS[type(expression)](self, expression)
+        return found
 
-    def literal(self, expression: loop_ir.Literal) -> Any:
+    def literal(self, expression: loop_ir.Literal) -> Value:
         # the text too, since 0.0 == -0.0
         return _constant(expression.type, expression.value, repr(expression.value))
 
-    def variable(self, expression: loop_ir.Variable) -> Any:
+    def variable(self, expression: loop_ir.Variable) -> Value:
         value = self.values[expression.name]
-        return self.builder.load(value) if expression.name in self.mutable else value
+        if expression.name in self.mutable:
+            return self._define(value.kind, f"load {value.kind}, ptr {value.name}")
+        return value
 
-    def load(self, expression: loop_ir.Load) -> Any:
-        buffer = expression.buffer
+    def load(self, expression: loop_ir.Load) -> Value:
+        buffer, kind = expression.buffer, llvm_type(expression.type)
         if buffer.by_value:
-            return self.buffers[id(buffer)]
-        kind = llvm_type(expression.type)
+            return Value(kind, self.buffers[id(buffer)])
         if expression.stride != 1 and expression.type.lanes > 1:
             return self._gather(expression, kind)
-        place = self._address(buffer, expression.index, kind)
-        if expression.active is not None:
-            alignment, mask = self._masking(buffer, kind, expression.active)
-            made = self._masked(
-                "load", kind, kind, [place, alignment, mask, ir.Constant(kind, None)]
-            )
-            self._mark(made, buffer)
-            return made
-        made = self.builder.load(place, align=_alignment(buffer))
-        self._mark(made, buffer)
-        return made
+        place, alignment = self._address(buffer, expression.index), _ALIGNMENT.get(buffer.scalar, 1)
+        if expression.active is None:
+            end = f"align {alignment}{self.scope[id(buffer)]}"
+            return self._define(kind, f"load {kind}, ptr {place}, {end}")
+        mask = self._mask(expression.type.lanes, expression.active)
+        name = f"llvm.masked.load.{_suffix(expression.type)}.p0"
+        self._declare(name, kind, ["ptr", "i32", mask.kind, kind])
+        given = f"ptr {place}, i32 {alignment}, {mask}, {kind} zeroinitializer"
+        return self._define(kind, f"call {kind} @{name}({given}){self.scope[id(buffer)]}")
 
-    def _gather(self, expression: loop_ir.Load, kind: ir.Type) -> Any:
+    def _gather(self, expression: loop_ir.Load, kind: str) -> Value:
         buffer, lanes = expression.buffer, expression.type.lanes
-        first = self._address(buffer, expression.index, kind.element)
-        address = self._splat(self.builder.ptrtoint(first, _INDEX), Type("i64", lanes))
+        numbers, pointers = f"<{lanes} x i64>", f"<{lanes} x ptr>"
+        first = self._address(buffer, expression.index)
+        number = self._define("i64", f"ptrtoint ptr {first} to i64")
+        address = self._splat(number, Type("i64", lanes))
         apart = expression.stride * _WIDTH[buffer.scalar] // 8
-        steps = ir.Constant(address.type, [lane * apart for lane in range(lanes)])
-        pointers = ir.VectorType(kind.element.as_pointer(), lanes)
-        places = self.builder.inttoptr(self.builder.add(address, steps), pointers)
+        steps = tuple(lane * apart for lane in range(lanes))
+        added = _constant(Type("i64", lanes), steps, repr(steps)).name
+        places = self._define(numbers, f"add {address}, {added}")
+        places = self._define(pointers, f"inttoptr {places} to {pointers}")
         active = lanes if expression.active is None else expression.active
-        alignment, mask = self._masking(buffer, kind, active)
-        suffix = f"v{lanes}{kind.element.intrinsic_name}.v{lanes}p0"
-        arguments = [places, alignment, mask, ir.Constant(kind, None)]
-        signature = ir.FunctionType(kind, [argument.type for argument in arguments])
-        made = self.builder.call(
-            self._declare(f"llvm.masked.gather.{suffix}", signature), arguments
-        )
-        self._mark(made, buffer)
-        return made
+        mask, alignment = self._mask(lanes, active), _ALIGNMENT.get(buffer.scalar, 1)
+        name = f"llvm.masked.gather.{_suffix(expression.type)}.v{lanes}p0"
+        self._declare(name, kind, [pointers, "i32", mask.kind, kind])
+        given = f"{places}, i32 {alignment}, {mask}, {kind} zeroinitializer"
+        return self._define(kind, f"call {kind} @{name}({given}){self.scope[id(buffer)]}")
 
-    def _masking(self, buffer: Buffer, kind: ir.Type, active: Any) -> tuple[Any, Any]:
-        """The operands of masked access: the alignment, and ones for the active lanes."""
-        boolean = ir.VectorType(ir.IntType(1), kind.count)
-        alignment = ir.Constant(ir.IntType(32), _alignment(buffer))
+    def _mask(self, lanes: int, active: Any) -> Value:
+        """Ones for the active lanes."""
         if isinstance(active, int):
-            ones = [1] * active + [0] * (kind.count - active)
-            return alignment, ir.Constant(boolean, ones)
-        numbers = ir.Constant(ir.VectorType(_INDEX, kind.count), list(range(kind.count)))
-        limit = self._splat(self.value(active), Type("i64", kind.count))
-        return alignment, self.builder.icmp_signed("<", numbers, limit)
+            ones = (1,) * active + (0,) * (lanes - active)
+            return _constant(Type("i1", lanes), ones, repr(ones))
+        kind, numbers = Type("i64", lanes), tuple(range(lanes))
+        limit = self._splat(self.value(active), kind)
+        places = _constant(kind, numbers, repr(numbers))
+        return self._define(llvm_type(Type("i1", lanes)), f"icmp slt {places}, {limit.name}")
 
-    def binary(self, expression: loop_ir.Binary) -> Any:
+    def binary(self, expression: loop_ir.Binary) -> Value:
         left, right = self.value(expression.left), self.value(expression.right)
         kind, operation = expression.left.type, expression.operation
+        unsigned = kind.scalar in _UNSIGNED
         if operation in _COMPARISONS:
+            word = _COMPARISONS[operation]
             if kind.is_float:
                 # != holds for NaN, the others do not
-                compare = (
-                    self.builder.fcmp_unordered if operation == "!=" else self.builder.fcmp_ordered
-                )
-                return compare(operation, left, right)
-            unsigned = kind.scalar in _UNSIGNED
-            compare = self.builder.icmp_unsigned if unsigned else self.builder.icmp_signed
-            return compare(operation, left, right)
+                word = f"fcmp {'u' if operation == '!=' else 'o'}{word}"
+            elif operation in ("==", "!="):
+                word = f"icmp {word}"
+            else:
+                word = f"icmp {'u' if unsigned else 's'}{word}"
+            return self._define(llvm_type(Type("i1", kind.lanes)), f"{word} {left}, {right.name}")
         if kind.is_float:
-            flags = ["contract"] if operation in "+-*" else []
-            return getattr(self.builder, _FLOAT_OPERATIONS[operation])(left, right, flags=flags)
-        table = _UNSIGNED_OPERATIONS if kind.scalar in _UNSIGNED else _INTEGER_OPERATIONS
-        return getattr(self.builder, table[operation])(left, right)
+            table = _FLOAT_OPERATIONS
+        else:
+            table = _UNSIGNED_OPERATIONS if unsigned else _INTEGER_OPERATIONS
+        return self._define(left.kind, f"{table[operation]} {left}, {right.name}")
 
-    def cast(self, expression: loop_ir.Cast) -> Any:
+    def cast(self, expression: loop_ir.Cast) -> Value:
         value, source, target = self.value(expression.value), expression.value.type, expression.type
         if source.lanes == 1 and target.lanes > 1:
             return self._splat(value, target)
         kind = llvm_type(target)
-        if expression.bits:
-            return self.builder.bitcast(value, kind)
-        return _convert(self.builder, value, source, target, kind)
+        word = "bitcast" if expression.bits else _conversion(source, target)
+        return self._define(kind, f"{word} {value} to {kind}") if word else value
 
-    def _splat(self, value: Any, target: Type) -> Any:
-        undefined = ir.Constant(llvm_type(target), ir.Undefined)
-        one = self.builder.insert_element(undefined, value, ir.Constant(_INDEX, 0))
-        first = _constant(Type("i32", target.lanes), 0, "0")
-        return self.builder.shuffle_vector(one, undefined, first)
+    def _splat(self, value: Value, target: Type) -> Value:
+        kind, picked = llvm_type(target), llvm_type(Type("i32", target.lanes))
+        one = self._define(kind, f"insertelement {kind} poison, {value}, i64 0")
+        return self._define(kind, f"shufflevector {one}, {kind} poison, {picked} zeroinitializer")
 
-    def call(self, expression: loop_ir.Call) -> Any:
+    def call(self, expression: loop_ir.Call) -> Value:
         name = expression.function
         if name == "rarely":
             return self._rarely(*expression.arguments)
         arguments = [self.value(argument) for argument in expression.arguments]
         kind = expression.arguments[0].type
         if name == "select":
-            return self.builder.select(*arguments)
+            return self._define(arguments[1].kind, f"select {', '.join(map(str, arguments))}")
         if name.startswith("library."):
             return self._library(name.removeprefix("library."), kind, arguments)
-        if name in _INTEGER_EXTREMES and not kind.is_float:
-            table = _UNSIGNED_EXTREMES if kind.scalar in _UNSIGNED else _INTEGER_EXTREMES
-            return self._intrinsic(table[name], kind, arguments)
         if name in _REDUCTIONS:
             return self._reduce(name, kind, arguments[0])
-        return self._intrinsic(_INTRINSICS[name], kind, arguments)
+        if name in _INTEGER_EXTREMES and not kind.is_float:
+            table = _UNSIGNED_EXTREMES if kind.scalar in _UNSIGNED else _INTEGER_EXTREMES
+        else:
+            table = _INTRINSICS
+        return self._call(f"{table[name]}.{_suffix(kind)}", arguments[0].kind, arguments)
 
-    def _rarely(self, condition: Expression, rare: Expression, usual: Expression) -> Any:
+    def _rarely(self, condition: Expression, rare: Expression, usual: Expression) -> Value:
         """A selection whose rare operand is only computed when a lane needs it."""
-        b = self.builder
         chosen, plain = self.value(condition), self.value(usual)
-        some = (
-            self._reduce("reduce_or", condition.type, chosen)
-            if condition.type.lanes > 1
-            else chosen
-        )
-        before = b.block
-        with b.if_then(some, likely=False):
-            mixed = b.select(chosen, self.value(rare), plain)
-            inside = b.block
-        result = b.phi(plain.type)
-        result.add_incoming(plain, before)
-        result.add_incoming(mixed, inside)
-        return result
+        some = chosen
+        if condition.type.lanes > 1:
+            some = self._reduce("reduce_or", condition.type, chosen)
+        before, (needed, after) = self.label, self._labels("rarely", "endif")
+        weights = self._node('!"branch_weights"', "i32 1", "i32 99")
+        self._choose(some, needed, after, f", !prof {weights}")
+        self._begin(needed)
+        mixed = self._define(plain.kind, f"select {chosen}, {self.value(rare)}, {plain}")
+        inside = self.label
+        self._branch(after)
+        self._begin(after)
+        both = f"[{plain.name}, %{before}], [{mixed.name}, %{inside}]"
+        return self._define(plain.kind, f"phi {plain.kind} {both}")
 
-    def _library(self, name: str, kind: Type, arguments: list[Any]) -> Any:
+    def _library(self, name: str, kind: Type, arguments: list[Value]) -> Value:
         """A function of the C library, called for one lane after the other."""
-        made = self._declare(name, _signature(Type(kind.scalar), len(arguments)))
+        scalar = _SCALARS[kind.scalar]
         if kind.lanes == 1:
-            return self.builder.call(made, arguments)
-        result = ir.Constant(llvm_type(kind), ir.Undefined)
+            return self._call(name, scalar, arguments)
+        result = Value(llvm_type(kind), "poison")
         for lane in range(kind.lanes):
-            number = ir.Constant(_INDEX, lane)
-            picked = [self.builder.extract_element(each, number) for each in arguments]
-            value = self.builder.call(made, picked)
-            result = self.builder.insert_element(result, value, number)
+            picked = [
+                self._define(scalar, f"extractelement {each}, i64 {lane}") for each in arguments
+            ]
+            value = self._call(name, scalar, picked)
+            result = self._define(result.kind, f"insertelement {result}, {value}, i64 {lane}")
         return result
 
-    def _intrinsic(self, name: str, kind: Type, arguments: list[Any]) -> Any:
-        element = {"u8": "i8"}.get(kind.scalar, kind.scalar)
-        suffix = element if kind.lanes == 1 else f"v{kind.lanes}{element}"
-        made = self._declare(f"{name}.{suffix}", _signature(kind, len(arguments)))
-        return self.builder.call(made, arguments)
-
-    def _reduce(self, name: str, kind: Type, vector: Any) -> Any:
-        scalar = _SCALARS[kind.scalar]
+    def _reduce(self, name: str, kind: Type, vector: Value) -> Value:
         of_floats, of_integers = _REDUCTIONS[name]
-        suffix = f"v{kind.lanes}{kind.scalar if kind.is_float else scalar}"
-        intrinsic = f"llvm.vector.reduce.{of_floats if kind.is_float else of_integers}.{suffix}"
+        word = of_floats if kind.is_float else of_integers
+        intrinsic, scalar = f"llvm.vector.reduce.{word}.{_suffix(kind)}", _SCALARS[kind.scalar]
         if name in _NEUTRAL and kind.is_float:
-            signature = ir.FunctionType(scalar, [scalar, llvm_type(kind)])
-            made = self._declare(intrinsic, signature)
-            return self.builder.call(
-                made, [ir.Constant(scalar, _NEUTRAL[name]), vector], fastmath=["reassoc"]
-            )
-        made = self._declare(intrinsic, ir.FunctionType(scalar, [llvm_type(kind)]))
-        return self.builder.call(made, [vector])
+            start = Value(scalar, _number(kind.scalar, _NEUTRAL[name]))
+            return self._call(intrinsic, scalar, [start, vector], "reassoc ")
+        return self._call(intrinsic, scalar, [vector])
 
-    def _masked(self, access: str, result: ir.Type, kind: ir.Type, arguments: list[Any]) -> Any:
-        signature = ir.FunctionType(result, [argument.type for argument in arguments])
-        suffix = f"v{kind.count}{kind.element.intrinsic_name}"
-        return self.builder.call(
-            self._declare(f"llvm.masked.{access}.{suffix}.p0", signature), arguments
-        )
-
-    def shuffle(self, expression: loop_ir.Shuffle) -> Any:
+    def shuffle(self, expression: loop_ir.Shuffle) -> Value:
         left, right = self.value(expression.left), self.value(expression.right)
         picked = tuple(expression.picked)
         lanes = _constant(Type("i32", len(picked)), picked, repr(picked))
-        return self.builder.shuffle_vector(left, right, lanes)
-
-    def _declare(self, name: str, signature: ir.FunctionType) -> Any:
-        return self.module.globals.get(name) or ir.Function(self.module, signature, name)
+        kind = llvm_type(expression.type)
+        return self._define(kind, f"shufflevector {left}, {right}, {lanes}")
 
 
-def _signature(kind: Type, count: int) -> ir.FunctionType:
-    return ir.FunctionType(llvm_type(kind), [llvm_type(kind)] * count)
-
-
-def _alignment(buffer: Buffer) -> int:
-    return {"f64": 8, "i64": 8, "f32": 4, "i32": 4, "i16": 2}.get(buffer.scalar, 1)
-
-
-_WIDTH = {"i1": 1, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
-
-
-def _convert(builder: ir.IRBuilder, value: Any, source: Type, target: Type, kind: ir.Type) -> Any:
-    """A conversion between element types, as C's casts do it."""
+def _conversion(source: Type, target: Type) -> str:
+    """The conversion between element types that C's casts make; none where bits stay the same."""
     unsigned = source.scalar in _UNSIGNED
+    wider = _WIDTH[target.scalar] - _WIDTH[source.scalar]
     if source.is_float and target.is_float:
-        wider = _WIDTH[target.scalar] > _WIDTH[source.scalar]
-        return builder.fpext(value, kind) if wider else builder.fptrunc(value, kind)
+        return "fpext" if wider > 0 else "fptrunc"
     if source.is_float:
-        return builder.fptosi(value, kind)
+        return "fptosi"
     if target.is_float:
-        return builder.uitofp(value, kind) if unsigned else builder.sitofp(value, kind)
-    if _WIDTH[target.scalar] < _WIDTH[source.scalar]:
-        return builder.trunc(value, kind)
-    if _WIDTH[target.scalar] == _WIDTH[source.scalar]:
-        return value
-    return builder.zext(value, kind) if unsigned else builder.sext(value, kind)
+        return "uitofp" if unsigned else "sitofp"
+    if wider > 0:
+        return "zext" if unsigned else "sext"
+    return "trunc" if wider else ""
 
 
 _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
@@ -545,7 +571,7 @@ _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     loop_ir.Pick: _Emitter.pick,
     loop_ir.Fail: _Emitter.fail,
 }
-_EXPRESSIONS: dict[type, Callable[[_Emitter, Any], Any]] = {
+_EXPRESSIONS: dict[type, Callable[[_Emitter, Any], Value]] = {
     loop_ir.Literal: _Emitter.literal,
     loop_ir.Variable: _Emitter.variable,
     loop_ir.Load: _Emitter.load,
