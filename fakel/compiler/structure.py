@@ -65,7 +65,7 @@ def structure(program: list[Node]) -> tuple[tuple[Any, tuple[int, ...]], list[No
         hash(result)
     except TypeError:
         return None
-    if not _plain(program, leaves):
+    if not _in_order(program, leaves):
         return None
     return result, leaves
 
@@ -93,8 +93,10 @@ def sole(array: np.ndarray, lent: int = 0) -> bool:
     return sys.getrefcount(array) - lent - (id(array) in Pool.pooled) == _SOLE
 
 
-def _plain(program: list[Node], leaves: list[Node]) -> bool:
-    """Whether all that goes in and comes out is one array, in order."""
+def _in_order(program: list[Node], leaves: list[Node]) -> bool:
+    """Brings what leaves show into order; False where something that goes in or comes out is not
+    one array.
+    """
     for each in leaves:
         if isinstance(each.dtype, tuple):
             return False

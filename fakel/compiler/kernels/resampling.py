@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fakel.compiler.loop_ir.builder import Builder
-from fakel.compiler.loop_ir.language import Expression, literal
-from fakel.compiler.loop_ir.nests import merged
+from fakel.compiler.loop_ir.nests import loops, merged, offset, offset_of
 from fakel.compiler.planning.lowering import Access, lowers
 from fakel.graph import Node
 from fakel.tensor.size import contiguous_strides
@@ -33,8 +31,8 @@ def _sums(plan: Any, source: Access, out: Access, axis: int, taps: Any) -> None:
     parallel = out.count >= PARALLEL_ELEMENTS
     outer = math.prod(before)
     with build.share(outer) if parallel else build.loop(outer) as line:
-        start = build.let(_offset(line, before, source.strides[:axis]))
-        place = build.let(_offset(line, before, out.strides[:axis]))
+        start = build.let(offset_of(line, before, source.strides[:axis]))
+        place = build.let(offset_of(line, before, out.strides[:axis]))
         with build.loop(length) as element:
             places = [
                 build.let(start + build.load(numbers, element * count + t) * source.strides[axis])
@@ -43,39 +41,13 @@ def _sums(plan: Any, source: Access, out: Access, axis: int, taps: Any) -> None:
             shares = [build.let(build.load(weights, element * count + t)) for t in range(count)]
             there = build.let(place + element * out.strides[axis])
 
-            def body(indices: list[Expression]) -> None:
+            with loops(build, inner) as indices:
                 terms = []
                 for at, share in zip(places, shares, strict=True):
-                    value = build.load(x, at + _dot(indices, read))
+                    value = build.load(x, at + offset(indices, read))
                     terms.append(value if plain else value * share)
-                build.store(target, there + _dot(indices, written), sum(terms[1:], terms[0]))
-
-            _nest(build, inner, [], body)
+                build.store(target, there + offset(indices, written), sum(terms[1:], terms[0]))
     plan.call(build.kernel, [source, out], writes=[out], parallel=parallel)
-
-
-def _nest(build: Builder, sizes: list[int], indices: list[Expression], body: Any) -> None:
-    if len(indices) == len(sizes):
-        body(indices)
-        return
-    with build.loop(sizes[len(indices)]) as index:
-        _nest(build, sizes, [*indices, index], body)
-
-
-def _dot(indices: Sequence[Expression], steps: Sequence[int]) -> Expression:
-    total = literal(0, "i64")
-    for index, step in zip(indices, steps, strict=True):
-        total = total + index * step
-    return total
-
-
-def _offset(number: Expression, sizes: Sequence[int], steps: Sequence[int]) -> Expression:
-    """How far the block of this number is from the start."""
-    total = literal(0, "i64")
-    for size, step in zip(reversed(sizes), reversed(steps), strict=True):
-        total = total + number % size * step
-        number = number // size
-    return total
 
 
 def _resample(plan: Any, node: Node, source: Access, axes: list[tuple[int, Any]]) -> bool:

@@ -30,7 +30,7 @@ class Type:
     @property
     def is_float(self) -> bool:
         """Whether elements are floating-point numbers."""
-        return self.scalar in ("f32", "f64")
+        return self.scalar in FLOATS
 
     def __repr__(self) -> str:
         return self.scalar if self.lanes == 1 else f"{self.scalar}x{self.lanes}"

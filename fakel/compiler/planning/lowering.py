@@ -13,11 +13,12 @@ values are lowered one by one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler.loop_ir.language import Kernel
+from fakel.compiler.loop_ir.nests import broadcast_strides
 from fakel.graph import Node
 
 # element types that kernels know; others (float16, bfloat16, complex) run through the interpreter
@@ -55,13 +56,18 @@ class Access:
         """The number of elements."""
         return math.prod(self.shape)
 
+    def broadcast(self, shape: Sequence[int]) -> Access:
+        """The access as one of a larger shape, in which it repeats."""
+        strides = broadcast_strides(self.shape, self.strides, shape)
+        return replace(self, shape=tuple(shape), strides=strides)
+
 
 @dataclass
 class Call:
-    """One kernel call of a program.
+    """One kernel call of a program. ``Plan.call`` says what its marks mean.
 
-    ``errors`` makes the exception for a non-zero status, see ``Plan.call``. ``operators`` are the
-    names of what it computes, ``operations`` their floating-point operations (see `labels.py`).
+    ``operators`` are the names of what it computes, ``operations`` their floating-point operations
+    (see `labels.py`).
     """
 
     kernel: Kernel
@@ -107,6 +113,8 @@ class Interpreted:
         """The buffers that it writes."""
         return frozenset(access.buffer for access in self.results)
 
+
+Step = Call | Interpreted
 
 Lowering = Callable[[Any, Node], bool]
 LOWERINGS: dict[str, Lowering] = {}

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fakel.compiler.planning.lowering import Step
 from fakel.compiler.planning.plan import Plan
-from fakel.compiler.planning.schedule import Step
 from fakel.compiler.program import ALIGNMENT
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fakel.compiler.graph import Graph, Group, Value
@@ -19,7 +19,15 @@ from fakel.compiler.kernels.pointwise import kernels as pointwise
 from fakel.compiler.kernels.pointwise.fusion import Fusion, Operand, Result
 from fakel.compiler.loop_ir.language import Kernel
 from fakel.compiler.planning.labels import Origins, operations
-from fakel.compiler.planning.lowering import LOWERINGS, PATTERNS, SCALARS, Access, Call, Interpreted
+from fakel.compiler.planning.lowering import (
+    LOWERINGS,
+    PATTERNS,
+    SCALARS,
+    Access,
+    Call,
+    Interpreted,
+    Step,
+)
 from fakel.tensor.size import contiguous_strides
 
 
@@ -59,7 +67,7 @@ class Plan:
 
     graph: Graph
     buffers: list[Buffer] = field(default_factory=list)
-    steps: list[Call | Interpreted] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.accesses: dict[int, Access | tuple[Access, ...]] = {}
@@ -310,10 +318,10 @@ class Plan:
             and access.strides != contiguous_strides(access.shape)
         }
         before = len(self.steps)
-        for source, access in strided.items():
+        for identity, access in strided.items():
             copy = self._new("temporary", access.shape, access.dtype)
             self._copy(access, copy)
-            self.accesses[source] = copy
+            self.accesses[identity] = copy
         done = bool(strided) and lowering(self, value)
         self.accesses.update(strided)
         if not done:
@@ -340,17 +348,14 @@ class Plan:
         base, part = (self.read(source) for source in value.sources)
         kind = "output" if id(value) in self.stored else "temporary"
         whole = self.buffers[base.buffer].count == base.count
-        target = self._new(kind, value.shape, value.dtype)
-        self.accesses[id(value)] = target
         # where nothing is written, no step would bring the contents
         if part.count and whole and base.strides == contiguous_strides(base.shape):
-            self.buffers[target.buffer] = replace(
-                self.buffers[target.buffer], replaces=base.buffer, partly=True
-            )
+            target = self._new(kind, value.shape, value.dtype, replaces=base.buffer, partly=True)
         else:
+            target = self._new(kind, value.shape, value.dtype)
             self._copy(base, target)
-        seen = _seen(target, value)
-        self._copy(part, seen)
+        self.accesses[id(value)] = target
+        self._copy(part, _seen(target, value))
 
     def _interpret(self, value: Value) -> None:
         inputs = tuple(None if source is None else self.read(source) for source in value.inputs)

@@ -7,10 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fakel.compiler.planning.lowering import Call, Interpreted
+from fakel.compiler.planning.lowering import Call, Step
 from fakel.compiler.planning.plan import Plan
-
-Step = Call | Interpreted
 
 
 def schedule(plan: Plan, root: Sequence[int]) -> list[list[Step]]:

@@ -13,11 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fakel.compiler.kernels.copying.copies import copy_kernel
-from fakel.compiler.planning.lowering import Access, Call, Interpreted
+from fakel.compiler.planning.lowering import Access, Call, Step
 from fakel.compiler.planning.plan import Plan
 from fakel.tensor.size import contiguous_strides
-
-Step = Call | Interpreted
 
 
 def share_memory(plan: Plan, wanted: Iterable[int]) -> list[int]:

@@ -1,16 +1,19 @@
-"""The kernel that copies elements from one place to another, with any strides."""
+"""Copies of elements from one place to another, and of a number to a place, with any strides."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fakel.compiler.loop_ir.builder import Builder
-from fakel.compiler.loop_ir.language import Expression, Kernel, literal
-from fakel.compiler.loop_ir.nests import broadcast_strides, merged
+from fakel.compiler.loop_ir.language import Kernel
+from fakel.compiler.loop_ir.nests import broadcast_strides, loops, merged, offset
 from fakel.compiler.planning.lowering import Access
 
-# fewer elements than this are not worth waking other threads
+# fewer elements copied, or written, than this are not worth waking other threads
 _PARALLEL_ELEMENTS = 16384
+_PARALLEL_STORES = 32768
+# elements of a row of which two threads write no line of the cache together
+_GRAIN = 64
 
 
 def copy_kernel(source: Access, target: Access) -> tuple[Kernel, bool]:
@@ -25,23 +28,26 @@ def copy_kernel(source: Access, target: Access) -> tuple[Kernel, bool]:
     x, out = build.buffer("x", source.scalar), build.buffer("out", target.scalar)
     parallel = target.count >= _PARALLEL_ELEMENTS
 
-    def inner(indices: list[Expression]) -> None:
-        dim = len(indices)
-        if dim == len(sizes):
-            build.store(out, _dot(indices, writing), build.load(x, _dot(indices, reading)))
-        elif parallel and not dim:
-            with build.share(sizes[0], grain=64 if len(sizes) == 1 else 1) as index:
-                inner([index])
-        else:
-            with build.loop(sizes[dim]) as index:
-                inner([*indices, index])
-
-    inner([])
+    with loops(build, sizes, parallel, grain=_GRAIN if len(sizes) == 1 else 1) as indices:
+        build.store(out, offset(indices, writing), build.load(x, offset(indices, reading)))
     return build.kernel, parallel
 
 
-def _dot(indices: list[Expression], steps: list[int]) -> Expression:
-    total: Any = literal(0, "i64")
-    for index, step in zip(indices, steps, strict=True):
-        total = total + index * step
-    return total
+def copied(plan: Any, source: Access, target: Access) -> None:
+    """Adds the kernel call that copies elements; the source broadcasts to the target's shape."""
+    if target.count:
+        kernel, parallel = copy_kernel(source, target)
+        plan.call(kernel, [source, target], writes=[target], parallel=parallel)
+
+
+def filled(plan: Any, target: Access, value: Any = 0) -> None:
+    """Adds the kernel call that writes a number everywhere, with any strides."""
+    if not target.count:
+        return
+    sizes, (steps,), _ = merged(target.shape, [target.strides])
+    build = Builder("fill")
+    out = build.buffer("out", target.scalar)
+    parallel = target.count >= _PARALLEL_STORES
+    with loops(build, sizes, parallel, grain=_GRAIN if len(sizes) == 1 else 1) as indices:
+        build.store(out, offset(indices, steps), value)
+    plan.call(build.kernel, [target], writes=[target], parallel=parallel)

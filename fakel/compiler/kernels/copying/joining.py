@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fakel.compiler.kernels.copying.filling import copied, filled
+from fakel.compiler.kernels.copying.copies import copied, filled
 from fakel.compiler.planning.lowering import Access, lowers
 from fakel.graph import Node
 from fakel.tensor.size import contiguous_strides

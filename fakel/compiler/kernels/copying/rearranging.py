@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fakel.compiler.kernels.copying.copies import copy_kernel
+from fakel.compiler.kernels.copying.copies import copied
 from fakel.compiler.loop_ir.builder import Builder
-from fakel.compiler.loop_ir.language import Expression, binary, literal, select
+from fakel.compiler.loop_ir.language import binary, literal, select
+from fakel.compiler.loop_ir.nests import offset_of
 from fakel.compiler.planning.lowering import Access, lowers
 from fakel.graph import Node
 
@@ -23,12 +25,6 @@ def _part(access: Access, starts: Sequence[int], sizes: Sequence[int]) -> Access
     return replace(access, offset=access.offset + offset, shape=tuple(sizes))
 
 
-def _copy(plan: Any, source: Access, target: Access) -> None:
-    if target.count:
-        kernel, parallel = copy_kernel(source, target)
-        plan.call(kernel, [source, target], writes=[target], parallel=parallel)
-
-
 @lowers("flip")
 def _flip(plan: Any, node: Node) -> bool:
     source, out = plan.read(node.inputs[0]), plan.result(node)
@@ -36,7 +32,7 @@ def _flip(plan: Any, node: Node) -> bool:
     last = [size - 1 if dim in dims else 0 for dim, size in enumerate(source.shape)]
     steps = tuple(-s if dim in dims else s for dim, s in enumerate(source.strides))
     if source.count:
-        _copy(plan, replace(_part(source, last, source.shape), strides=steps), out)
+        copied(plan, replace(_part(source, last, source.shape), strides=steps), out)
     return True
 
 
@@ -55,7 +51,7 @@ def _roll(plan: Any, node: Node) -> bool:
     ]
     for block in itertools.product(*pieces):
         sizes = [size for _, _, size in block]
-        _copy(
+        copied(
             plan,
             _part(source, [start for start, _, _ in block], sizes),
             _part(out, [start for _, start, _ in block], sizes),
@@ -75,7 +71,7 @@ def _repeat(plan: Any, node: Node) -> bool:
     pairs = [each for pair in zip(times, sizes, strict=True) for each in pair]
     seen = [each for step in steps for each in (0, step)]
     places = [each for n, s in zip(sizes, out.strides, strict=True) for each in (n * s, s)]
-    _copy(
+    copied(
         plan,
         replace(source, shape=tuple(pairs), strides=tuple(seen)),
         replace(out, shape=tuple(pairs), strides=tuple(places)),
@@ -103,7 +99,7 @@ def _pad(plan: Any, node: Node) -> bool:
         for size, (left, right) in zip(source.shape, padding, strict=True)
     ]
     if min(sizes, default=1) > 0:
-        _copy(plan, _part(source, skipped, sizes), _part(out, starts, sizes))
+        copied(plan, _part(source, skipped, sizes), _part(out, starts, sizes))
     return True
 
 
@@ -116,7 +112,7 @@ def _one_hot(plan: Any, node: Node) -> bool:
     build = Builder("one_hot")
     index, target = build.buffer("index", source.scalar), build.buffer("out", out.scalar)
     with build.loop(source.count) as number:
-        given = build.let(build.load(index, _offset(number, source.shape, source.strides)))
+        given = build.let(build.load(index, offset_of(number, source.shape, source.strides)))
         with build.when(binary("|", binary("<", given, 0), binary(">=", given, classes))):
             build.fail(1)
         with build.loop(classes) as column:
@@ -142,12 +138,10 @@ def _triangle(plan: Any, node: Node) -> bool:
     build = Builder(node.operator.name)
     x, target = build.buffer("x", source.scalar), build.buffer("out", out.scalar)
     parallel = out.count >= PARALLEL_ELEMENTS
-    matrices = 1
-    for size in batch:
-        matrices *= size
-    with build.share(matrices * rows) if parallel else build.loop(matrices * rows) as line:
+    lines = math.prod(batch) * rows
+    with build.share(lines) if parallel else build.loop(lines) as line:
         row = build.let(line % rows)
-        place = build.let(_offset(line // rows, batch, source.strides[:-2]))
+        place = build.let(offset_of(line // rows, batch, source.strides[:-2]))
         place = build.let(place + row * source.strides[-2])
         with build.loop(columns) as column:
             gap = column - row
@@ -156,12 +150,3 @@ def _triangle(plan: Any, node: Node) -> bool:
             build.store(target, line * columns + column, select(kept, value, 0))
     plan.call(build.kernel, [source, out], writes=[out], parallel=parallel)
     return True
-
-
-def _offset(number: Expression, sizes: Sequence[int], steps: Sequence[int]) -> Expression:
-    """Where the matrix of this number starts."""
-    total = literal(0, "i64")
-    for size, step in zip(reversed(sizes), reversed(steps), strict=True):
-        total = total + number % size * step
-        number = number // size
-    return total

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fakel.compiler.kernels.copying.filling import copied
+from fakel.compiler.kernels.copying.copies import copied
 from fakel.compiler.kernels.indexing.indices import (
     INTEGERS,
     PARALLEL_ELEMENTS,

@@ -10,6 +10,7 @@ which do the same with different tensors, become one kernel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,12 +19,10 @@ from fakel.compiler.graph import Value
 from fakel.compiler.kernels.pointwise import meanings
 from fakel.compiler.loop_ir.builder import Builder
 from fakel.compiler.loop_ir.language import Expression, binary
-from fakel.compiler.loop_ir.nests import broadcast_strides
-from fakel.compiler.planning.lowering import Access
+from fakel.compiler.planning.lowering import SCALARS, Access
 from fakel.tensor.size import contiguous_strides
 
 _LARGEST_CONE = 48  # nodes
-_MOST_SOURCES = 24
 _LONGEST_CHAIN = 6
 # what is computed again rather than stored and loaded: its cost, and the tensors it reads
 _CHEAP, _FEW_SOURCES = 3, 1
@@ -97,12 +96,12 @@ class Operand:
     @property
     def count(self) -> int:
         """The number of elements."""
-        return Access(0, 0, self.shape, (), self.dtype).count
+        return math.prod(self.shape)
 
     @property
     def scalar(self) -> str:
         """The loop IR's name of the element type."""
-        return Access(0, 0, self.shape, (), self.dtype).scalar
+        return SCALARS[self.dtype.name]
 
     @property
     def written(self) -> list[Access]:
@@ -195,10 +194,7 @@ class Fusion:
 
     def store(self, node: Value) -> None:
         """Adds the kernel that puts a waiting node into memory."""
-        cone = self._cone(node)
-        self._emit_before(cone)
-        stored = [each for each in cone.nodes if each is node or self._is_stored(each, cone)]
-        self._leave(cone, stored)
+        cone, stored = self._complete(node)
         self.emit(self.plan, [cone], [stored])
 
     def finish(self) -> None:
@@ -209,19 +205,22 @@ class Fusion:
             )
             if node is None:
                 break
-            cone = self._cone(node)
-            self._emit_before(cone)
-            stored = [each for each in cone.nodes if each is node or self._is_stored(each, cone)]
-            self._leave(cone, stored)
+            cone, stored = self._complete(node)
             self.put.update(self.plan.read(each).buffer for each in stored)
             key = self._signature(cone, stored)
             self.groups.setdefault(node if key is None else key, []).append((cone, stored))
         self._emit_groups()
 
-    def _emit_before(self, cone: Cone) -> None:
-        """Adds the kernels that write what a cone reads."""
+    def _complete(self, node: Value) -> tuple[Cone, list[Value]]:
+        """A waiting node's cone, which waits no longer, and what of it is put into memory. What it
+        reads is written before.
+        """
+        cone = self._cone(node)
         if any(self.plan.read(source).buffer in self.put for source in cone.sources):
             self._emit_groups()
+        stored = [each for each in cone.nodes if each is node or self._is_stored(each, cone)]
+        self._leave(cone, stored)
+        return cone, stored
 
     def _emit_groups(self) -> None:
         for group in self.groups.values():
@@ -249,7 +248,7 @@ class Fusion:
             return operand_of(self.plan.read(node))
         cone = self._cone(node)
         shape = tuple(node.shape)
-        sources = tuple(self._onto(self.plan.read(source), shape) for source in cone.sources)
+        sources = tuple(self.plan.read(source).broadcast(shape) for source in cone.sources)
         assert not any(source.buffer in self.unwritten for source in sources)
         if cone.may_fail or not all(map(_is_regular, sources)):
             return operand_of(self.plan.read(node))
@@ -295,7 +294,7 @@ class Fusion:
         self.done.update(id(each) for each in chain)
         cone = Cone(tuple(chain), (value, *others.values()))
         shape = tuple(value.shape)
-        sources = tuple(self._onto(self.plan.read(each), shape) for each in others.values())
+        sources = tuple(self.plan.read(each).broadcast(shape) for each in others.values())
         return Result(self.plan.result(last), value, cone, sources)
 
     def _follows(self, reader: Value, value: Value) -> bool:
@@ -309,7 +308,7 @@ class Fusion:
         return all(
             self.plan.is_placed(other)
             and self.plan.read(other).buffer not in self.unwritten
-            and _is_regular(self._onto(self.plan.read(other), shape))
+            and _is_regular(self.plan.read(other).broadcast(shape))
             for other in others
         )
 
@@ -370,7 +369,7 @@ class Fusion:
 
     def _is_cheap(self, cone: Cone) -> bool:
         """Whether computing it again costs no more than loading it."""
-        large = [source for source in cone.sources if _count(source) > 1]
+        large = [source for source in cone.sources if math.prod(source.shape) > 1]
         return cone.cost <= _CHEAP and len(large) <= _FEW_SOURCES
 
     def _is_stored(self, node: Value, cone: Cone) -> bool:
@@ -387,11 +386,6 @@ class Fusion:
             del self.waiting[id(node)]
             self.plan.result(node)
         self.done.update(id(node) for node in cone.nodes)
-
-    @staticmethod
-    def _onto(access: Access, shape: tuple[int, ...]) -> Access:
-        strides = broadcast_strides(access.shape, access.strides, shape)
-        return Access(access.buffer, access.offset, shape, strides, access.dtype)
 
     # ---------------------------------------------------------------- the same with other tensors
 
@@ -421,10 +415,6 @@ class Fusion:
             parameters = tuple(node.parameters.items())
             key.append((node.operator.name, parameters, inputs, node.dtype, node in stored))
         return tuple(key)
-
-
-def _count(node: Value) -> int:
-    return Access(0, 0, tuple(node.shape), (), node.dtype).count
 
 
 def _is_regular(access: Access) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,17 +24,14 @@ from fakel.compiler.loop_ir.language import (
     cast,
     literal,
 )
-from fakel.compiler.loop_ir.nests import broadcast_strides, merged
+from fakel.compiler.loop_ir.nests import broadcast_strides, even_loops, merged, offset
 from fakel.compiler.planning.lowering import SCALARS, Access
 
 # kernels that are worth fewer loads and stores than this stay on one thread: about 6 microseconds,
 # when a barrier takes two or three
 PARALLEL_WORK = 131072
-# an outermost dimension smaller than this may be hard to share evenly
-_EVEN = 64
 # vectors of a thread's share are a multiple of this, so that no two write one cache line
 _GRAIN = 4
-_BITS = {"i1": 8, "i8": 8, "u8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}
 
 
 def emit(plan: Any, cones: list[Cone], stored: list[list[Value]]) -> None:
@@ -55,11 +52,9 @@ def _work(cone: Cone, stored: Sequence[Value], count: int) -> int:
     return count * max(cone.cost // 2, len(cone.sources) + len(stored))
 
 
-def _lanes(cone: Cone, stored: Sequence[Value]) -> int:
+def _lanes(cone: Cone) -> int:
     """Lanes of vectors in which the widest elements fill a register."""
-    nodes = [*cone.nodes, *cone.sources]
-    widest = max((SCALARS[node.dtype.name] for node in nodes), key=lambda scalar: _BITS[scalar])
-    return target.lanes(widest)
+    return min(target.lanes(SCALARS[node.dtype.name]) for node in (*cone.nodes, *cone.sources))
 
 
 def _failing(
@@ -108,7 +103,7 @@ class _One:
         strides = [broadcast_strides(a.shape, a.strides, self.shape) for a in self.sources]
         strides += [result.strides for result in self.results]
         self.sizes, self.steps, _ = merged(self.shape, strides)
-        self.lanes = _lanes(cone, stored) if self.sizes else 1
+        self.lanes = _lanes(cone) if self.sizes else 1
         self.build = Builder("pointwise")
         self.buffers = [
             self.build.buffer(f"x{i}", access.scalar) for i, access in enumerate(self.sources)
@@ -125,7 +120,7 @@ class _One:
         elif len(self.sizes) == 1:
             self._row([], self.sizes[0], parallel)
         else:
-            with _outer(self.build, self.sizes[:-1], parallel) as indices:
+            with even_loops(self.build, self.sizes[:-1], parallel) as indices:
                 self._row(indices, self.sizes[-1], False)
         self.plan.call(
             self.build.kernel,
@@ -161,10 +156,7 @@ class _One:
         numbers = {id(source): number for number, source in enumerate(self.cone.sources)}
 
         def at(operand: int) -> Expression:
-            total = literal(0, "i64")
-            for index, step in zip(indices, self.steps[operand], strict=True):
-                total = total + index * step
-            return total
+            return offset(indices, self.steps[operand])
 
         def load(source: Value) -> Expression:
             number = numbers[id(source)]
@@ -177,26 +169,6 @@ class _One:
         for position, node in enumerate(self.stored):
             place = at(len(self.sources) + position)
             _put(build, self.targets[position], place, values[id(node)], lanes, active)
-
-
-@contextlib.contextmanager
-def _outer(build: Builder, sizes: list[int], parallel: bool) -> Iterator[list[Expression]]:
-    """Loops over some dimensions; threads share the first, or all if that is small."""
-    with contextlib.ExitStack() as stack:
-        if parallel and len(sizes) > 1 and sizes[0] < _EVEN:
-            number = stack.enter_context(build.share(math.prod(sizes), name="row"))
-            indices: list[Expression] = []
-            behind = math.prod(sizes)
-            for position, size in enumerate(sizes):
-                behind //= size
-                index = number // behind
-                indices.append(index if not position else index % size)
-            yield indices
-            return
-        yield [
-            stack.enter_context(build.share(size) if parallel and not dim else build.loop(size))
-            for dim, size in enumerate(sizes)
-        ]
 
 
 @dataclass
@@ -215,7 +187,7 @@ class _Several:
         self.plan, self.cone, self.stored = plan, cones[0], stored[0]
         self.nodes = [node for cone in cones for node in cone.nodes]
         self.counts = [math.prod(nodes[-1].shape) for nodes in stored]
-        self.lanes = _lanes(self.cone, self.stored)
+        self.lanes = _lanes(self.cone)
         self.build = Builder("update")
         self.sources = [
             self._column(f"x{i}", [plan.read(cone.sources[i]) for cone in cones])

@@ -90,7 +90,7 @@ def matmul(plan: Any, a: Access, b: Access, out: Access, epilogue: Epilogue | No
         return
     epilogue = epilogue or Epilogue()
     a, b, out = _batched(a), _batched(b), _batched(out)
-    reads = [broadcast(each, out.shape) for each in epilogue.reads]
+    reads = [each.broadcast(out.shape) for each in epilogue.reads]
     changed = [_batched(each) for each in epilogue.changed]
     # a product with a vector is one row: the numbers of the matrix are then loaded as vectors
     if out.strides[2] != 1 or (out.shape[2] == 1 and out.strides[1] == 1):
@@ -258,15 +258,6 @@ def _pack(
 # ------------------------------------------------------------------------ accesses
 
 
-def broadcast(access: Access, shape: Sequence[int]) -> Access:
-    """The access as one of a larger shape, in which it repeats."""
-    missing = len(shape) - len(access.shape)
-    sizes = (1,) * missing + tuple(access.shape)
-    steps = (0,) * missing + tuple(access.strides)
-    strides = tuple(0 if size == 1 else step for size, step in zip(sizes, steps, strict=True))
-    return replace(access, shape=tuple(shape), strides=strides)
-
-
 def _batched(access: Access) -> Access:
     """The access with three dimensions; strides along dimensions of size 1 are made harmless."""
     shape, strides = access.shape, access.strides
@@ -389,7 +380,7 @@ def _operands(
             operands.append(known[id(source)])
             continue
         access = plan.read(source)
-        seen = _as_matrices(broadcast(access, product.shape), shape)
+        seen = _as_matrices(access.broadcast(product.shape), shape)
         if access.dtype is not product.dtype or seen is None:
             return None
         operands.append(seen)

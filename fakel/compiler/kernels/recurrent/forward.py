@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fakel.compiler.kernels.copying.filling import copied
+from fakel.compiler.kernels.copying.copies import copied
 from fakel.compiler.kernels.products.lowerings import Epilogue, matmul
 from fakel.compiler.kernels.products.tiles import Numbers, over_vectors, share_of
 from fakel.compiler.kernels.recurrent.recurrence import (

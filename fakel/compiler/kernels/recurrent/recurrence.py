@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fakel.compiler.kernels.copying.filling import copied, filled
+from fakel.compiler.kernels.copying.copies import copied, filled
 from fakel.compiler.kernels.products.packing import Packing, packing_kernel
 from fakel.compiler.kernels.products.tiles import (
     Numbers,

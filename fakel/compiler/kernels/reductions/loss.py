@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from fakel.compiler.kernels.status import number_of, status_of
 from fakel.compiler.loop_ir.builder import Builder
-from fakel.compiler.loop_ir.language import INDEX, Expression, binary, cast, literal, select
-from fakel.compiler.loop_ir.nests import broadcast_strides
+from fakel.compiler.loop_ir.language import Expression, binary, cast, literal, select
+from fakel.compiler.loop_ir.nests import broadcast_strides, loops, offset
 from fakel.compiler.planning.lowering import Access, lowers
 from fakel.graph import Node
 from fakel.tensor.size import contiguous_strides
@@ -46,7 +44,7 @@ class _Targets:
     def target(self, *place: Any) -> tuple[Expression, Expression]:
         """A target's class (0 when it is ignored), and whether it counts."""
         build = self.build
-        given = build.let(build.load(self.buffer, _offset(self.access.strides, *place)))
+        given = build.let(build.load(self.buffer, offset(place, self.access.strides)))
         counts = build.let(binary("!=", given, self.ignored))
         chosen = build.let(select(counts, given, 0))
         wrong = binary("|", binary("<", chosen, 0), binary(">=", chosen, self.classes))
@@ -61,13 +59,6 @@ class _Targets:
         return self.build.load(self.weights, chosen * self.weight.strides[0])
 
 
-def _offset(strides: tuple[int, ...], *indices: Any) -> Expression:
-    total = literal(0, INDEX)
-    for index, step in zip(indices, strides, strict=True):
-        total = total + literal(index, INDEX) * step
-    return total
-
-
 def _batched(classes: Access, target: Access) -> tuple[Access, Access]:
     """Accesses to (batch, classes, *) and (batch, *), where there need be no batch."""
     if len(classes.shape) > 1:
@@ -76,13 +67,6 @@ def _batched(classes: Access, target: Access) -> tuple[Access, Access]:
         replace(classes, shape=(1, *classes.shape), strides=(0, *classes.strides)),
         replace(target, shape=(1,), strides=(0,)),
     )
-
-
-@contextlib.contextmanager
-def _positions(build: Builder, sizes: Sequence[int]) -> Iterator[list[Expression]]:
-    """Loops over the positions of a row."""
-    with contextlib.ExitStack() as loops:
-        yield [loops.enter_context(build.loop(size, name="position")) for size in sizes]
 
 
 def _floating(*accesses: Access | None) -> bool:
@@ -104,14 +88,17 @@ def _nll_loss(plan: Any, node: Node) -> bool:
     losses, sums = build.buffer("loss", loss.scalar), build.buffer("total", total.scalar)
     added = build.accumulator(0, "f64", "losses")
     weights = build.accumulator(0, "f64", "weights")
-    with build.loop(target.shape[0]) as row, _positions(build, target.shape[1:]) as position:
+    with (
+        build.loop(target.shape[0]) as row,
+        loops(build, target.shape[1:], name="position") as position,
+    ):
         chosen, counts = targets.target(row, *position)
-        given = build.load(x, _offset(source.strides, row, chosen, *position))
+        given = build.load(x, offset((row, chosen, *position), source.strides))
         own = build.let(select(counts, targets.weight_of(chosen, source.scalar), 0))
         value = build.let((0.0 - select(counts, given, 0)) * own)
         build.assign(weights, weights + cast(own, "f64"))
         if reduction == "none":
-            build.store(losses, _offset(contiguous_strides(target.shape), row, *position), value)
+            build.store(losses, offset((row, *position), contiguous_strides(target.shape)), value)
         else:
             build.assign(added, added + cast(value, "f64"))
     sum_of_weights = build.let(cast(weights, source.scalar))
@@ -146,13 +133,13 @@ def _nll_loss_gradient(plan: Any, node: Node) -> bool:
     with build.share(batch) if parallel else build.loop(batch) as row:
         with build.loop(size) as place:
             build.store(result, row * size + place, 0)
-        with _positions(build, spatial) as position:
+        with loops(build, spatial, name="position") as position:
             chosen, counts = targets.target(row, *position)
-            value = build.load(upstream, _offset(steps, row, *position))
+            value = build.load(upstream, offset((row, *position), steps))
             if reduction == "mean":
                 value = value / build.load(sums, 0)
             value = (0.0 - value) * targets.weight_of(chosen, out.scalar)
-            place = row * size + _offset(contiguous_strides(out.shape)[1:], chosen, *position)
+            place = row * size + offset((chosen, *position), contiguous_strides(out.shape)[1:])
             build.store(result, place, select(counts, value, 0))
     arguments = [*targets.accesses, grad, total, out]
     plan.call(

@@ -38,7 +38,7 @@ from fakel.compiler.loop_ir.language import (
     literal,
     select,
 )
-from fakel.compiler.loop_ir.nests import merged
+from fakel.compiler.loop_ir.nests import even_loops, loops, merged, offset
 from fakel.compiler.planning.lowering import Access
 
 # an operand: its name, where it lies or how it is computed, its strides
@@ -46,8 +46,6 @@ Given = tuple[str, Access | Operand | Result, Sequence[int] | None]
 
 # float32 terms that one lane adds up before the sum goes on in float64
 _BLOCK = 8
-# kept dimensions are walked as one when the outermost is too small to be shared out evenly
-_EVEN = 64
 
 
 @dataclass(frozen=True)
@@ -251,46 +249,23 @@ class Rows:
 
     @contextlib.contextmanager
     def _kept(self, sizes: list[int], parallel: bool) -> Iterator[list[Any]]:
-        if not sizes:
-            if parallel:
-                with self.build.when(binary("==", self.kernel.thread, 0)):
-                    yield []
-            else:
+        if parallel and not sizes:
+            with self.build.when(binary("==", self.kernel.thread, 0)):
                 yield []
-            return
-        with contextlib.ExitStack() as stack:
-            if parallel and len(sizes) > 1 and sizes[0] < _EVEN:
-                number = stack.enter_context(self.build.share(math.prod(sizes), name="row"))
-                yield _unravel(number, sizes)
-                return
-            indices: list[Any] = []
-            for dim, size in enumerate(sizes):
-                first = parallel and not dim
-                loop = (
-                    self.build.share(size, name="row")
-                    if first
-                    else self.build.loop(size, name="row")
-                )
-                indices.append(stack.enter_context(loop))
-            yield indices
+        else:
+            with even_loops(self.build, sizes, parallel, name="row") as indices:
+                yield indices
 
     def _enter(self, indices: list[Any], lanes: int) -> None:
         self._lanes = lanes
         self._walks, self._first_walk, self._here = 0, {}, {}
         self._inner = [0] * len(self.row)
-        self._base = []
-        for steps in self.kept_steps:
-            offset: Expression = literal(0, INDEX)
-            for index, step in zip(indices, steps, strict=True):
-                offset = offset + literal(index, INDEX) * step
-            self._base.append(offset)
+        self._base = [offset(indices, steps) for steps in self.kept_steps]
 
     # ---------------------------------------------------------------- elements
 
     def _index(self, operand: int) -> tuple[Expression, int]:
-        index = self._base[operand]
-        for position, step in zip(self._inner, self.row_steps[operand], strict=True):
-            index = index + literal(position, INDEX) * step
+        index = offset(self._inner, self.row_steps[operand], self._base[operand])
         steps = (self.kept_steps if self.across else self.row_steps)[operand]
         along = steps[-1] if steps else 0
         return index, self._lanes if along == 1 else 1
@@ -370,8 +345,7 @@ class Rows:
         """Puts ``body`` into loops over the elements of the row."""
         self._walks += 1
         pieces = self._row_pieces(self.row[-1] if self.row else 1)
-        with contextlib.ExitStack() as stack:
-            outer = [stack.enter_context(self.build.loop(size)) for size in self.row[:-1]]
+        with loops(self.build, self.row[:-1]) as outer:
             for piece in pieces:
                 with piece.over(self.build) as index:
                     with self._placed([*outer, index], piece.lanes):
@@ -410,8 +384,7 @@ class Rows:
             for (f, _), total, value in zip(folds, totals, values, strict=True):
                 self.build.assign(total, f.combine(total, cast(value, total.type.scalar)))
 
-        with contextlib.ExitStack() as stack:
-            indices = [stack.enter_context(self.build.loop(count)) for count in row[:dim]]
+        with loops(self.build, row[:dim]) as indices:
             with self.build.loop(row[dim] // size * size, step=size) as start:
                 block(start, size)
             if row[dim] % size:
@@ -513,16 +486,6 @@ def _widest(count: int, width: int, vectors: int) -> int:
     while lanes < width * vectors and lanes * 2 <= count:
         lanes *= 2
     return lanes
-
-
-def _unravel(number: Expression, sizes: Sequence[int]) -> list[Any]:
-    indices: list[Any] = []
-    behind = math.prod(sizes)
-    for position, size in enumerate(sizes):
-        behind //= size
-        index = number // behind
-        indices.append(index if not position else index % size)
-    return indices
 
 
 def _nest(
