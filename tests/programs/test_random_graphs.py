@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fakel.compiler import driver
 from fakel.compiler.passes.product_updates import JoinUpdates
-from tests.support.execution import StrictCompiler, check, expectations, written_for
+from tests.support.execution import Planning, StrictCompiler, check, expectations, written_for
 from tests.support.guarded import touches_nothing_else
 from tests.support.random_layers import LAYERS
 from tests.support.random_programs import drawn, smallest
@@ -72,8 +72,6 @@ def test_random_graphs(family, record_property):
     @given(st.randoms(use_true_random=True))
     def run(random):
         program = drawn(random, FAMILIES[family], replayed=family == "replayed")
-        compiler.counts["graphs"] += 1
-        compiler.programs.clear()
         if len(found) < MOST and wrong(program, compiler):
             shrunk = smallest(program, lambda other: bool(wrong(other, StrictCompiler())))
             found.append(f"{wrong(shrunk, StrictCompiler())}\n{shrunk}")
@@ -85,15 +83,23 @@ def test_random_graphs(family, record_property):
 
 
 def wrong(program, compiler):
-    """What is wrong with a compiled program; nothing when the interpreter cannot run it."""
-    try:
-        expected = expectations(program.text)
-    except Exception:
-        return None
-    try:
-        touches_nothing_else(program.text, program.processor, program.threads, expected)
-        with written_for(program.processor):
-            check(program.text, expected, compiler, program.threads)
-    except AssertionError as error:
-        return str(error)
+    """What is wrong with a compiled program; nothing when the interpreter cannot run it.
+
+    It is compiled once, and run in memory that ends at its buffers' ends, that begins where they
+    begin, and as it is.
+    """
+    text, threads, planning = program.text, program.threads, Planning()
+    with written_for(program.processor):
+        try:
+            expected = expectations(text, planning, threads)
+        except Exception:
+            compiler.counts["graphs that do not run"] += 1
+            return None
+        compiler.counts["graphs"] += 1
+        compiler.start(planning.compiled)
+        try:
+            touches_nothing_else(text, program.processor, threads, expected, planning.compiled)
+            check(text, expected, compiler, threads)
+        except AssertionError as error:
+            return str(error)
     return None

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 import fakel
+from fakel.compiler.driver import compile_program
 from fakel.compiler.executor import Compiler
 from fakel.compiler.loop_ir import target
 from fakel.compiler.planning.lowering import Interpreted
+from fakel.compiler.structure import structure
 from fakel.graph import flush, use_executor
 from fakel.interpreter import Interpreter
 from tests.support.rounding import RUNS, Noisy, disagreement
@@ -146,19 +148,49 @@ def execute(source: str, executor: Any, threads: int = 1) -> Session:
     return session
 
 
-class StrictCompiler(Compiler):
-    """Compiles everything, leaves nothing to the interpreter when something fails, and counts."""
+class Planning(Interpreter):
+    """The interpreter, which also compiles what it is given, so that others need not."""
 
-    def __init__(self, counts: Counter | None = None, make: Any = None) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.compiled: dict[Any, Any] = {}
+
+    def run(self, program):
+        found = structure(program)
+        if found is not None and found[0] not in self.compiled:
+            # what cannot be compiled fails where it is run
+            with contextlib.suppress(Exception):
+                self.compiled[found[0]] = compile_program(program, found[1], found[0][1])
+        # the interpreter writes in place what only the program refers to
+        del found
+        super().run(program)
+
+
+class StrictCompiler(Compiler):
+    """Compiles everything, leaves nothing to the interpreter when something fails, and counts.
+
+    Args:
+        make: makes of a compiled program the one that is run.
+    """
+
+    def __init__(self, make: Any = None) -> None:
         super().__init__(eager=True)
-        self.counts = Counter() if counts is None else counts
+        self.counts: Counter[str] = Counter()
         self.make = make
+        self.compiled: dict[Any, Any] = {}
         self.failure: BaseException | None = None
 
-    def _compile(self, program, leaves, key):
-        from fakel.compiler.driver import compile_program
+    def start(self, compiled: dict[Any, Any]) -> None:
+        """Forgets all programs but these compiled ones, by their keys."""
+        self.programs.clear()
+        self.compiled = compiled
 
-        made = (self.make or compile_program)(program, leaves, key[1])
+    def _compile(self, program, leaves, key):
+        made = self.compiled.get(key)
+        if made is None:
+            made = self.compiled[key] = compile_program(program, leaves, key[1])
+        if self.make is not None:
+            made = self.make(made)
         self.counts["compiled programs"] += 1
         self.counts["nodes"] += len(program)
         for step in made.steps:
@@ -191,9 +223,9 @@ class _Watched:
             raise
 
 
-def expectations(source: str) -> list[tuple[Look, list[np.ndarray]]]:
+def expectations(source: str, interpreter: Any = None, threads: int = 1) -> Any:
     """What the interpreter says, and what it says with rounding errors."""
-    plain = execute(source, Interpreter())
+    plain = execute(source, interpreter or Interpreter(), threads)
     noisy = [execute(source, Noisy(seed)) for seed in range(RUNS)]
     return [
         (look, [run.looks[number].array for run in noisy])

@@ -16,13 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from fakel.compiler import kernels
-from fakel.compiler.driver import optimized
-from fakel.compiler.graph import Graph
 from fakel.compiler.planning.assemble import Planned
-from fakel.compiler.planning.plan import Plan
+from fakel.compiler.program import Program
 from fakel.graph import Node
-from tests.support.execution import StrictCompiler, check, expectations, written_for
+from tests.support.execution import Planning, StrictCompiler, check, expectations, written_for
 
 PAGE = mmap.PAGESIZE
 _NOTE = 1 << 16
@@ -41,12 +38,13 @@ def room(count: int, dtype: Any, at_end: bool) -> np.ndarray:
     return np.frombuffer(area, dtype, count, first)
 
 
-class GuardedProgram(Planned):
-    """A program in guarded memory, which notes its kernel calls."""
+class GuardedProgram(Program):
+    """A compiled program in guarded memory, which notes its kernel calls."""
 
-    def __init__(self, plan: Plan, at_end: bool, note: mmap.mmap) -> None:
-        self.at_end, self.note = at_end, note
-        super().__init__(plan)
+    def __init__(self, compiled: Planned, at_end: bool, note: mmap.mmap) -> None:
+        self.compiled, self.at_end, self.note = compiled, at_end, note
+        self.steps, self.failure = compiled.steps, compiled.failure
+        super().__init__(compiled.image, compiled.libraries)
         self.flies = False
         self.outputs = _Rooms(self.outputs.kinds, at_end)
         segments = []
@@ -75,10 +73,10 @@ class GuardedProgram(Planned):
     def interpret(self, number: int, arrays: Any) -> None:
         """A step without a kernel; with a number below 0, a note of the row that comes."""
         if number >= 0:
-            super().interpret(number, arrays)
+            self.compiled.interpret(number, arrays)
             return
-        row = -1 - number
-        name = repr(self.row_steps[row].kernel) if row < len(self.row_steps) else "mark"
+        row, steps = -1 - number, self.compiled.row_steps
+        name = repr(steps[row].kernel) if row < len(steps) else "mark"
         text = name.encode()[: _NOTE - 1]
         self.note[: len(text) + 1] = text + b"\0"
 
@@ -96,14 +94,29 @@ class _Rooms:
 
 
 def touches_nothing_else(
-    source: str, processor: str = "host", threads: int = 1, expected: Any = None
+    source: str,
+    processor: str = "host",
+    threads: int = 1,
+    expected: Any = None,
+    compiled: dict[Any, Any] | None = None,
 ) -> None:
     """Runs a program in guarded memory and compares it with the interpreter.
+
+    Args:
+        source: the program's text.
+        processor: the one that its kernels are written for.
+        threads: how many run it.
+        expected: what `expectations` says, if it was asked already.
+        compiled: what `Planning` has compiled for this.
 
     Raises:
         AssertionError: with the text of the kernel that read or wrote out of bounds, or as `check`.
     """
-    expected = expected or expectations(source)
+    if expected is None:
+        planning = Planning()
+        with written_for(processor):
+            expected = expectations(source, planning, threads)
+        compiled = planning.compiled
     note = mmap.mmap(-1, _NOTE)
     child = os.fork()
     if not child:
@@ -111,15 +124,10 @@ def touches_nothing_else(
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             for at_end in (True, False):
-
-                def make(program, leaves, donated, at_end=at_end):
-                    kernels.load()
-                    plan = Plan(optimized(Graph.of(program, leaves, donated)))
-                    plan.lower()
-                    return GuardedProgram(plan, at_end, note)
-
+                compiler = StrictCompiler(lambda made, at=at_end: GuardedProgram(made, at, note))
+                compiler.start(compiled or {})
                 with written_for(processor):
-                    check(source, expected, StrictCompiler(make=make), threads)
+                    check(source, expected, compiler, threads)
             status = 0
         except BaseException:
             text = traceback.format_exc().encode()[-_NOTE + 1 :]

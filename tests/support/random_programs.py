@@ -38,7 +38,7 @@ OPTIMIZERS = (
 
 # lines that make what is new each turn, and lines that look at something or reset a gradient
 _GIVEN = re.compile(r"t\d+ = (?:data|indices)\(")
-_LOOKED_AT = re.compile(r"look\((?:(\w+)=|)|p\d+\.grad = ")
+_LOOKED_AT = re.compile(r"look\((?:(\w+)=|)|p\d+\.grad ")
 
 ACCEPTED: Counter[str] = Counter()
 REFUSED: Counter[str] = Counter()
@@ -287,7 +287,7 @@ def _finish(write: Writer) -> list[str]:
         for name in write.parameters:
             lines += [f"look({name}={name})", f"look(gradient={name}.grad)"]
         # gradients are kept for the next turn to add to, or made anew
-        reset = write.choose(("{}.grad = None", "{0}.grad = {0}.grad and {0}.grad.zero_()", ""))
+        reset = write.choose(("{0}.grad = None", "{0}.grad is None or {0}.grad.zero_()", ""))
         lines += [reset.format(name) for name in write.parameters if reset]
     return lines
 

@@ -8,6 +8,7 @@ import pytest
 import fakel
 from fakel.compiler.executor import Compiler
 from tests.compiler.native import both, running_on
+from tests.support.execution import written_for
 
 SHAPES = [
     ((5,), None),
@@ -124,6 +125,20 @@ def test_sums_of_many_terms_are_accurate(count):
     assert abs(mean - exact / count) <= 2e-7 * abs(exact / count)
     squares = np.sqrt((values.astype(np.longdouble) ** 2).sum())
     assert abs(norm - squares) <= 2e-7 * squares
+
+
+@pytest.mark.parametrize("chosen", ["AVX2", "NEON"])
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [((200_000,), (0,)), ((256, 16, 676), (0, 2)), ((5000, 9), (0,)), ((9, 5000), (1,))],
+)
+def test_rounding_errors_of_equal_terms_do_not_add_up(chosen, shape, dims):
+    # added one after the other, they would all err to the same side
+    x = fakel.full(shape, 0.1, dtype=fakel.float64)
+    count = np.prod([shape[dim] for dim in dims])
+    with written_for(chosen), running_on(Compiler(eager=True)):
+        found = x.sum(dims).numpy()
+    np.testing.assert_allclose(found, count * 0.1, rtol=16 * np.finfo("f8").eps)
 
 
 def test_the_same_bits_every_time():

@@ -44,8 +44,8 @@ from fakel.compiler.planning.lowering import Access
 # an operand: its name, where it lies or how it is computed, its strides
 Given = tuple[str, Access | Operand | Result, Sequence[int] | None]
 
-# float32 terms that one lane adds up before the sum goes on in float64
-_BLOCK = 8
+# terms that one lane adds up before the sum of the block is added to the others', in float64
+_BLOCKS = {"f32": 8, "f64": 64}
 
 
 @dataclass(frozen=True)
@@ -367,8 +367,8 @@ class Rows:
         kinds = [wide_type(f, s) if wide else s for f, s in folds]
         self._walks += 1
         row = self.row or [1]
-        blocked = any(f is SUM and scalar == "f32" for f, scalar in folds)
-        dim, size = self._block(row) if blocked else (0, row[0])
+        blocks = [_BLOCKS[scalar] for f, scalar in folds if f is SUM and scalar in _BLOCKS]
+        dim, size = self._block(row, min(blocks)) if blocks else (0, row[0])
         if not dim and size == row[0]:
             whole = [(0, count) for count in row]
             values = self._fold_block(folds, terms, [], whole)
@@ -391,21 +391,22 @@ class Rows:
                 block(row[dim] // size * size, row[dim] % size)
         return [self.let(cast(total, kind)) for total, kind in zip(totals, kinds, strict=True)]
 
-    def _block(self, row: Sequence[int]) -> tuple[int, int]:
-        """A block of a row: which dimension is cut, and into how many indices. The dimensions
-        before it are walked block by block, those behind it belong to the block.
+    def _block(self, row: Sequence[int], most: int) -> tuple[int, int]:
+        """A block of a row, of about so many terms for each lane: which dimension is cut, and into
+        how many indices. The dimensions before it are walked block by block, those behind it belong
+        to the block.
         """
         lanes = 1 if self.across else self.widest
         dim = len(row) - 1
         terms = math.ceil(row[dim] / lanes)
-        if terms > _BLOCK:
-            return dim, _BLOCK * lanes
-        while dim and terms * row[dim - 1] <= _BLOCK:
+        if terms > most:
+            return dim, most * lanes
+        while dim and terms * row[dim - 1] <= most:
             dim -= 1
             terms *= row[dim]
-        if not dim or _BLOCK // terms == 1:
+        if not dim or most // terms == 1:
             return dim, row[dim]
-        return dim - 1, _BLOCK // terms
+        return dim - 1, most // terms
 
     def _fold_block(
         self,
