@@ -22,27 +22,26 @@ from fakel.compiler.loop_ir.language import (
 )
 
 
-def tile_shape(rows: int, vectors: int, scalar: str, parts: int = 1) -> tuple[int, int]:
+def tile_shape(rows: int, vectors: int, scalar: str) -> tuple[int, int]:
     """How many rows and vectors a tile has.
 
     Args:
         rows: rows of the whole product.
         vectors: vectors in a row of the whole product.
         scalar: the element type.
-        parts: products of the same rows whose sums are needed together.
     """
-    return _tile_shape(rows, vectors, target.registers(), parts)
+    return _tile_shape(rows, vectors, target.registers())
 
 
 @functools.lru_cache(maxsize=1024)
-def _tile_shape(rows: int, vectors: int, registers: int, parts: int) -> tuple[int, int]:
+def _tile_shape(rows: int, vectors: int, registers: int) -> tuple[int, int]:
     found = []
-    for wide in range(1, max(min(vectors, 8 // parts), 1) + 1):
-        columns = wide * parts
+    for wide in range(1, min(vectors, 8) + 1):
         # more rows than eight would need too many registers for addresses
-        for high in range(1, max(min(rows, (registers - 1 - columns) // columns, 8), 1) + 1):
-            # two multiply-adds and two loads a cycle, and a latency of four cycles
-            step = max(high * columns / 2, (high + columns) / 2, 4.0) + 0.3
+        for high in range(1, max(min(rows, (registers - 1 - wide) // wide, 8), 1) + 1):
+            # two multiply-adds and two loads a cycle, and a latency of four cycles; vectors may
+            # come from the second-level cache
+            step = max(high * wide / 2, (high + wide) / 2, 4.0) + 0.3 + wide / 4
             cycles = -(-rows // high) * -(-vectors // wide) * step
             found.append((cycles, -high * wide, high, wide))
     return min(found)[2:]

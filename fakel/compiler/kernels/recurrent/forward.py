@@ -1,38 +1,41 @@
 """Recurrent layers: RNN, LSTM and GRU, one layer in one direction.
 
-The input's part of the gates is one product for all steps. Then each thread takes some rows of the
-batch through all steps, so that threads never wait for one another: a step multiplies the rows'
-hidden states with the recurrent weight, and what a tile sums up is activated at once.
+Each thread takes some rows of the batch through all steps, so that threads never wait for one
+another, nor read what others have just written. A block of steps begins with the input's part of
+its gates. Then each step multiplies the rows' hidden states with the recurrent weight, and
+activates the sums.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler.kernels.copying.copies import copied
-from fakel.compiler.kernels.products.lowerings import Epilogue, matmul
 from fakel.compiler.kernels.products.tiles import Numbers, over_vectors, share_of
 from fakel.compiler.kernels.recurrent.recurrence import (
+    Block,
     Recurrence,
+    Share,
+    Step,
     Weight,
+    Write,
     check_sizes,
+    over_blocks,
     over_steps,
     pack_weight,
-    parts_of,
     recurrence,
-    rows_of,
     wrong_sizes,
     zero,
 )
 from fakel.compiler.loop_ir import math as functions
 from fakel.compiler.loop_ir import target
 from fakel.compiler.loop_ir.builder import Builder
-from fakel.compiler.loop_ir.language import Expression, Kernel, Variable, binary, call, select
+from fakel.compiler.loop_ir.language import Buffer, Expression, Kernel, Variable, binary, select
 from fakel.compiler.planning.lowering import lowers
 from fakel.graph import Node
-from fakel.tensor.size import contiguous_strides
 
 _INPUTS = (
     "input", "hidden", "cell", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "batch_sizes",
@@ -41,14 +44,18 @@ _INPUTS = (
 
 @dataclass(frozen=True)
 class _Forward:
-    """A kernel's parameters: the layer, its packed weights, and whether the recurrent weight has a
-    bias.
+    """A kernel's parameters: the layer, steps of a block, the packed weights, the input's strides,
+    and whether there are biases.
     """
 
     layer: Recurrence
+    block: int
     recurrent: Weight
+    entering: Weight
     projection: Weight | None
+    data: tuple[int, ...]
     bias: bool
+    entering_bias: bool
 
 
 @lowers("recurrent_layer")
@@ -58,47 +65,36 @@ def _recurrent_layer(plan: Any, node: Node) -> bool:
         for name, source in zip(_INPUTS, node.inputs, strict=True)
     }
     layer = recurrence(node, inputs)
-    bias = inputs["b_hh"]
-    if layer is None or (bias is not None and bias.strides[0] != 1):
+    biases = inputs["b_hh"], inputs["b_ih"]
+    if layer is None or any(each is not None and each.strides[0] != 1 for each in biases):
         return False
     data, w_ih, w_hh, w_hr = (inputs[name] for name in ("input", "w_ih", "w_hh", "w_hr"))
     hidden, cell = inputs["hidden"], inputs["cell"]
     assert data is not None and w_ih is not None and w_hh is not None and hidden is not None
     output, last_hidden, *last_cell, saved = plan.results(node)
-    # the input's part of the gates lies where the activated gates will, or the outputs
-    width = layer.gates * layer.units
-    gates = output if layer.gates == 1 else saved
-    gates = replace(gates, shape=(layer.rows, width))
-    turned = replace(plan.scratch(w_ih.count, w_ih.dtype), shape=w_ih.shape[::-1])
-    turned = replace(turned, strides=contiguous_strides(turned.shape))
-    copied(plan, replace(w_ih, shape=w_ih.shape[::-1], strides=w_ih.strides[::-1]), turned)
-    added = tuple(each for each in (inputs["b_ih"],) if each is not None)
-    recurrent, packed = pack_weight(plan, layer, w_hh, layer.gates, along_rows=True)
+    recurrent, packed = pack_weight(plan, layer, w_hh, along_rows=True)
+    entering, packed_entering = pack_weight(plan, layer, w_ih, along_rows=True)
     projection, packed_projection = None, None
     if w_hr is not None:
-        projection, packed_projection = pack_weight(plan, layer, w_hr, 1, along_rows=True)
-    # rows that start or end at another step than the rest have the same state in both halves
-    states = plan.scratch(2 * layer.batch * layer.features, hidden.dtype)
-    halves = replace(states, shape=(2, *hidden.shape), strides=(hidden.count, layer.features, 1))
-    copied(plan, hidden, halves)
+        projection, packed_projection = pack_weight(plan, layer, w_hr, along_rows=True)
     copied(plan, hidden, last_hidden)
     if cell is not None:
         copied(plan, cell, last_cell[0])
-    unprojected = None if w_hr is None else plan.scratch(layer.batch * layer.units, hidden.dtype)
-    for first, part in parts_of(layer):
-        rows = rows_of(data, first, part)
-        matmul(plan, rows, turned, rows_of(gates, first, part), Epilogue(added=added))
-        written = [states, rows_of(output, first, part), last_hidden, *last_cell]
-        written += [rows_of(saved, first, part)]
-        written += [] if unprojected is None else [unprojected]
-        arguments = [packed, bias, inputs["batch_sizes"], packed_projection, *written]
-        plan.call(
-            _kernel(_Forward(part, recurrent, projection, bias is not None), target.current()),
-            [each for each in arguments if each is not None],
-            writes=written,
-            parallel=layer.parallel,
-            errors=wrong_sizes,
-        )
+    sums = plan.scratch(layer.batch * layer.gates * layer.units, hidden.dtype)
+    written = [sums, output, last_hidden, *last_cell, saved]
+    if w_hr is not None:
+        written.append(plan.scratch(layer.batch * layer.units, hidden.dtype))
+    has_biases = (each is not None for each in biases)
+    block = layer.block(layer.share_rows)
+    forward = _Forward(layer, block, recurrent, entering, projection, data.strides, *has_biases)
+    arguments = [packed, packed_entering, *biases, data, inputs["batch_sizes"], packed_projection]
+    plan.call(
+        _kernel(forward, target.current()),
+        [each for each in (*arguments, *written) if each is not None],
+        writes=written,
+        parallel=layer.parallel,
+        errors=wrong_sizes,
+    )
     return True
 
 
@@ -119,75 +115,82 @@ class _Layer:
             return self.build.buffer(name, scalar) if present else None
 
         has_cell, projected = self.layer.mode == "lstm", forward.projection is not None
-        self.weight = buffer("weight")
+        self.weight, self.entering = buffer("weight"), buffer("entering")
         self.bias = buffer("bias", forward.bias)
+        self.entering_bias = buffer("entering_bias", forward.entering_bias)
+        self.data = buffer("data")
         self.sizes = buffer("sizes", self.layer.packed, "i64")
         self.projection = buffer("projection", projected)
-        self.states, self.output = buffer("states"), buffer("output")
-        self.last_hidden, self.last_cell = buffer("last_hidden"), buffer("last_cell", has_cell)
+        self.sums, self.output = buffer("sums"), buffer("output")
+        # the states, which become the last ones
+        self.hidden, self.cell = buffer("hidden"), buffer("cell", has_cell)
         self.saved = buffer("saved")
         self.unprojected = buffer("unprojected", projected)
-        weight = forward.recurrent
-        self.sums = self.build.local("sums", "f32", weight.tile_rows * self._sums_width())
-
-    def _sums_width(self) -> int:
-        return self.forward.recurrent.parts * self.forward.recurrent.tile_width
 
     def kernel(self) -> Kernel:
         build, layer = self.build, self.layer
         if self.sizes is not None:
             check_sizes(build, layer, self.sizes)
-        with share_of(build, layer.batch) as (start, stop):
-            with over_steps(build, layer, self.sizes) as (number, first, count):
-                end = build.let(call("min", stop, count), "end") if layer.packed else stop
-                size = layer.batch * layer.features
-                old = build.let(binary("&", number, 1) * size, "old")
-                new = build.let(size - old, "new")
-                self._keep(start, end, first, old)
-                self._step(start, end, first, old, new)
+        with (
+            share_of(build, layer.batch) as share,
+            over_blocks(build, layer, self.sizes, self.forward.block) as block,
+        ):
+            self._enter(block, share)
+            with over_steps(build, layer, self.sizes, block, share) as step:
+                self._step(step, share[0])
         return build.kernel
 
-    def _keep(self, start: Expression, end: Expression, first: Expression, old: Expression) -> None:
-        """Saves the hidden states before the step."""
+    def _enter(self, block: Block, share: Share) -> None:
+        """The input's part of the gates of a block: it lies where the activated gates will, or the
+        outputs.
+        """
+        build, layer = self.build, self.layer
+        gates, width = self.saved, layer.saved_width
+        if layer.gates == 1:
+            gates, width = self.output, layer.units
+        row_step, column_step = self.forward.data
+
+        def all_steps(multiply: Any) -> None:
+            with over_steps(build, layer, self.sizes, block, share) as step:
+                left = Numbers(self.data, step.first * row_step, row_step, column_step)
+                place = step.first * width
+                multiply(left, (share[0], step.end), self._writing(gates, place, width, step.end))
+
+        begin = self._begin(self.entering_bias)
+        self.forward.entering.multiply(build, self.entering, begin, all_steps)
+
+    def _step(self, step: Step, start: Expression) -> None:
         build, layer, lanes = self.build, self.layer, self.lanes
-        with build.loop(end, start, name="row") as row:
-            source = build.let(old + row * layer.features)
-            place = build.let((first + row) * layer.saved_width + layer.before)
+        rows, width = (start, step.end), layer.gates * layer.units
+        hidden = Numbers(self.hidden, 0, layer.features, 1)
+        write = self._writing(self.sums, 0, width, step.end)
+        self.forward.recurrent.multiply(
+            build,
+            self.weight,
+            self._begin(self.bias),
+            lambda multiply: multiply(hidden, rows, write),
+        )
+        with build.loop(step.end, start, name="row") as row:
+            line = build.let(step.first + row, "line")
 
-            def copy(unit: Expression, active: int) -> None:
-                value = build.load(self.states, source + unit, lanes, active)
-                build.store(self.saved, place + unit, value, active)
+            def keep(unit: Expression, active: int) -> None:
+                before = build.load(self.hidden, row * layer.features + unit, lanes, active)
+                place = line * layer.saved_width + layer.before + unit
+                build.store(self.saved, place, before, active)
 
-            over_vectors(build, layer.features, lanes, copy)
+            def activate(unit: Expression, active: int) -> None:
+                sums = [
+                    build.load(self.sums, row * width + gate * layer.units + unit, lanes, active)
+                    for gate in range(layer.gates)
+                ]
+                state = _ACTIVATIONS[layer.mode](self, sums, line, row, unit, active)
+                if self.unprojected is None:
+                    self._put_state(state, row, line, unit, active)
+                else:
+                    build.store(self.unprojected, row * layer.units + unit, state, active)
 
-    def _step(
-        self,
-        start: Expression,
-        end: Expression,
-        first: Expression,
-        old: Expression,
-        new: Expression,
-    ) -> None:
-        build, layer, lanes = self.build, self.layer, self.lanes
-
-        def begin(part: int, column: Expression, active: int) -> Expression:
-            if self.bias is None:
-                return zero(part, column, active)
-            return build.load(self.bias, column + part * layer.units, lanes, active)
-
-        def write(
-            sums: list[list[Variable]], row: Expression, column: Expression, active: int
-        ) -> None:
-            # the sums go through memory so that the code of the activations stays small
-            for i, line in enumerate(sums):
-                for j, total in enumerate(line):
-                    build.store(self.sums, i * self._sums_width() + j * lanes, total)
-            count = build.let(call("min", end - row, len(sums)), "count")
-            with build.loop(count, name="i", unroll=False) as i:
-                self._activate(i, row + i, first, new, column, active)
-
-        left = Numbers(self.states, old, layer.features, 1)
-        self.forward.recurrent.multiply(build, left, self.weight, (start, end), begin, write)
+            over_vectors(build, layer.features, lanes, keep)
+            over_vectors(build, layer.units, lanes, activate)
         if self.forward.projection is None:
             return
 
@@ -195,53 +198,44 @@ class _Layer:
             sums: list[list[Variable]], row: Expression, column: Expression, active: int
         ) -> None:
             for i, line in enumerate(sums):
+                with build.when(binary("<", row + i, step.end)):
+                    for j, total in enumerate(line):
+                        unit, rest = column + j * lanes, min(active - j * lanes, lanes)
+                        self._put_state(total, row + i, step.first + (row + i), unit, rest)
+
+        inner = Numbers(self.unprojected, 0, layer.units, 1)
+        self.forward.projection.multiply(
+            build, self.projection, zero, lambda multiply: multiply(inner, rows, project)
+        )
+
+    def _begin(self, bias: Buffer | None) -> Callable[[Expression, int], Expression]:
+        """Sums start from a bias."""
+        if bias is None:
+            return zero
+        return lambda column, active: self.build.load(bias, column, self.lanes, active)
+
+    def _writing(self, into: Buffer, first: Any, width: int, end: Expression) -> Write:
+        """Writes the sums of rows up to an end, with so much from row to row."""
+        build, lanes = self.build, self.lanes
+
+        def write(
+            sums: list[list[Variable]], row: Expression, column: Expression, active: int
+        ) -> None:
+            for i, line in enumerate(sums):
                 with build.when(binary("<", row + i, end)):
+                    place = build.let(first + (row + i) * width + column)
                     for j, total in enumerate(line):
                         rest = min(active - j * lanes, lanes)
-                        self._put_state(total, row + i, first, new, column + j * lanes, rest)
+                        build.store(into, place + j * lanes, total, rest)
 
-        left = Numbers(self.unprojected, 0, layer.units, 1)
-        self.forward.projection.multiply(build, left, self.projection, (start, end), zero, project)
+        return write
 
     def _put_state(
-        self,
-        state: Expression,
-        row: Expression,
-        first: Expression,
-        new: Expression,
-        unit: Expression,
-        active: int,
+        self, state: Expression, row: Expression, line: Expression, unit: Expression, active: int
     ) -> None:
-        build, features = self.build, self.layer.features
-        build.store(self.states, new + row * features + unit, state, active)
-        build.store(self.last_hidden, row * features + unit, state, active)
-        build.store(self.output, (first + row) * features + unit, state, active)
-
-    def _activate(
-        self,
-        i: Expression,
-        row: Expression,
-        first: Expression,
-        new: Expression,
-        column: Expression,
-        active: int,
-    ) -> None:
-        """What a step makes of the sums of one row of a tile."""
-        build, layer, lanes = self.build, self.layer, self.lanes
-        vectors = -(-active // lanes)
-        for vector in range(vectors):
-            unit = build.let(column + vector * lanes, "unit")
-            rest = min(active - vector * lanes, lanes)
-            base = build.let(i * self._sums_width() + vector * lanes)
-            from_hidden = [
-                build.load(self.sums, base + gate * vectors * lanes, lanes)
-                for gate in range(layer.gates)
-            ]
-            state = _ACTIVATIONS[layer.mode](self, from_hidden, first + row, row, unit, rest)
-            if self.unprojected is None:
-                self._put_state(state, row, first, new, unit, rest)
-            else:
-                build.store(self.unprojected, row * layer.units + unit, state, rest)
+        features = self.layer.features
+        self.build.store(self.hidden, row * features + unit, state, active)
+        self.build.store(self.output, line * features + unit, state, active)
 
     def _gate(self, line: Expression, gate: int, unit: Expression, active: int) -> Expression:
         """The input's part of a gate."""
@@ -270,9 +264,9 @@ class _Layer:
             activated.append(build.let(function(total)))
         entering, kept, new, leaving = activated
         place = build.let(row * self.layer.units + unit)
-        before = build.let(build.load(self.last_cell, place, self.lanes, active))
+        before = build.let(build.load(self.cell, place, self.lanes, active))
         now = build.let(kept * before + entering * new)
-        build.store(self.last_cell, place, now, active)
+        build.store(self.cell, place, now, active)
         for gate, value in enumerate((*activated, before)):
             self._save(value, line, gate, unit, active)
         return build.let(leaving * functions.tanh(now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fakel.compiler.kernels.copying.copies import copied, filled
@@ -25,6 +25,7 @@ from fakel.compiler.loop_ir.language import (
     Type,
     Variable,
     binary,
+    call,
     cast,
     literal,
 )
@@ -32,15 +33,20 @@ from fakel.compiler.planning.lowering import Access
 from fakel.graph import Node
 from fakel.runtime.threads import get_num_threads
 
+# the first row, and the one after the last
+Share = tuple[Any, Any]
+Write = Callable[[list[list[Variable]], Expression, Expression, int], None]
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 # what is saved of each unit: gates, and for "lstm" the cell before the step
 _SAVED = {"rnn_tanh": 0, "rnn_relu": 0, "lstm": 5, "gru": 4}
 # multiply-adds from which several threads are worth their start
 _PARALLEL_WORK = 200_000
-# rows of a part: enough for products over all of them, and of whose saved values no more than this
-# many
-_PART_ROWS = 256
-_PART_ELEMENTS = 512 * 1024
+# a group has so many rows of the batch, or more: what each step reads of a weight that fills the
+# second-level cache should serve many rows; and there are at most so many groups
+_GROUP_ROWS, _SMALL_WEIGHT, _MOST_GROUPS = 8, 65536, 16
+# rows of all steps of a block: enough for products over them, while what a block needs stays in the
+# second-level cache
+_BLOCK_ROWS = 128
 # elements from which several threads pack a weight
 _PARALLEL_MOVES = 20_000
 
@@ -85,6 +91,29 @@ class Recurrence:
         work = self.rows * self.gates * self.units * self.features
         return self.batch > 1 and work >= _PARALLEL_WORK
 
+    @property
+    def groups(self) -> int:
+        """Into how many groups of rows the batch is cut where sums over rows are computed, whatever
+        the number of threads: it decides how sums are rounded.
+        """
+        weight = self.gates * self.units * self.features
+        rows = _GROUP_ROWS * max(weight // _SMALL_WEIGHT, 1)
+        return max(min(self.batch // rows, _MOST_GROUPS), min(self.batch, 2))
+
+    @property
+    def group_rows(self) -> int:
+        """Rows of the largest group."""
+        return -(-self.batch // self.groups)
+
+    @property
+    def share_rows(self) -> int:
+        """Rows of the largest share, where each thread takes one of the batch."""
+        return -(-self.batch // get_num_threads()) if self.parallel else self.batch
+
+    def block(self, rows: int) -> int:
+        """Steps of a block, for so many rows of the batch."""
+        return min(max(_BLOCK_ROWS // rows, 1), self.steps)
+
 
 def recurrence(node: Node, inputs: dict[str, Access | None]) -> Recurrence | None:
     """The layer of a node or of its gradient's; None for what there are no kernels for."""
@@ -111,28 +140,6 @@ def recurrence(node: Node, inputs: dict[str, Access | None]) -> Recurrence | Non
     return layer if kinds == {"float32"} and fitting and not empty else None
 
 
-def parts_of(layer: Recurrence) -> list[tuple[int, Recurrence]]:
-    """The layer cut into parts that follow one another in time, in the order in which it takes
-    them: what one kernel writes about a part is in the cache when the next reads it. For each, the
-    number of its first row.
-    """
-    steps = max(_PART_ROWS // layer.batch // 2 * 2, 2)
-    if layer.packed or layer.saved_width * steps * layer.batch > _PART_ELEMENTS:
-        return [(0, layer)]
-    found = []
-    for start in range(0, layer.steps, steps):
-        count = min(steps, layer.steps - start)
-        part = replace(layer, steps=count, rows=count * layer.batch)
-        found.append((start * layer.batch, part))
-    return found[::-1] if layer.reverse else found
-
-
-def rows_of(access: Access, first: int, part: Recurrence) -> Access:
-    """A part's rows."""
-    offset = access.offset + first * access.strides[0]
-    return replace(access, offset=offset, shape=(part.rows, *access.shape[1:]))
-
-
 def begin(plan: Any, state: Access | None, target: Access) -> None:
     """Fills the target with a state, or with zeros."""
     if state is None:
@@ -143,103 +150,80 @@ def begin(plan: Any, state: Access | None, target: Access) -> None:
 
 @dataclass(frozen=True)
 class Weight:
-    """A packed weight of ``parts`` matrices whose products with the same rows are summed together:
-    ``columns`` wide, in strips as wide as a tile, and ``depth`` high.
-    """
+    """A packed weight: ``columns`` wide, in strips as wide as a tile, and ``depth`` high."""
 
-    parts: int
     columns: int
     depth: int
     tile_rows: int
     tile_width: int
 
-    @property
-    def count(self) -> int:
-        """Elements of one packed matrix."""
-        lanes = target.lanes("f32")
-        whole = (self.columns - 1) // self.tile_width * self.tile_width
-        return (whole + -(-(self.columns - whole) // lanes) * lanes) * self.depth
-
     def multiply(
         self,
         build: Builder,
-        left: Numbers,
         packed: Buffer,
-        rows: tuple[Expression, Expression],
-        begin: Callable[[int, Expression, int], Expression],
-        write: Callable[[list[list[Variable]], Expression, Expression, int], None],
+        begin: Callable[[Expression, int], Expression],
+        passes: Callable[[Callable[[Numbers, Share, Write], None]], None],
     ) -> None:
         """Multiplies rows with the weight, tile by tile.
 
         Args:
-            left: the rows.
             packed: the weight.
-            rows: the first row, and the one after the last.
-            begin: what the sums of a part start from, given its number, a column, and how many
-                lanes are there.
-            write: gets the sums of each row (for all parts, one after the other), the tile's first
-                row and column, and how many columns it has.
+            begin: what sums start from, given the column and how many lanes are there.
+            passes: says what is multiplied with a strip of the weight, as often as it likes: calls
+                what it gets with the rows, the first of them and the one after the last, and what
+                gets the sums of each row of a tile, its first row and column, and how many columns
+                it has.
         """
         lanes = target.lanes("f32")
 
         def strip(column: Expression, active: int) -> None:
             offsets = range(0, active, lanes)
-            vectors = [(part, offset) for part in range(self.parts) for offset in offsets]
             start = build.let(column * self.depth, "strip")
-            right = Vectors(
-                packed,
-                [start + (part * self.count + offset) for part, offset in vectors],
-                len(offsets) * lanes,
-                lanes,
-            )
+            starts = [start + offset for offset in offsets]
+            right = Vectors(packed, starts, len(offsets) * lanes, lanes)
             values = [
-                build.let(begin(part, column + offset, min(active - offset, lanes)))
-                for part, offset in vectors
+                build.let(begin(column + offset, min(active - offset, lanes))) for offset in offsets
             ]
-            product(
-                build,
-                left,
-                right,
-                rows,
-                self.depth,
-                self.tile_rows,
-                lambda row: values,
-                lambda row, sums: write(sums, row, column, active),
-            )
+
+            def multiply(left: Numbers, rows: Share, write: Write) -> None:
+                product(
+                    build,
+                    left,
+                    right,
+                    rows,
+                    self.depth,
+                    self.tile_rows,
+                    lambda row: values,
+                    lambda row, sums: write(sums, row, column, active),
+                )
+
+            passes(multiply)
 
         over_vectors(build, self.columns, self.tile_width, strip)
 
 
-def zero(part: int, column: Expression, active: int) -> Expression:
+def zero(column: Expression, active: int) -> Expression:
     """Sums that start from 0."""
     return literal(0.0, Type("f32", target.lanes("f32")))
 
 
 def pack_weight(
-    plan: Any, layer: Recurrence, access: Access, parts: int, along_rows: bool
+    plan: Any, layer: Recurrence, access: Access, along_rows: bool
 ) -> tuple[Weight, Access]:
-    """A weight as products read it, packed into scratch memory.
-
-    Args:
-        access: the weight; its parts lie one below the other.
-        parts: how many there are.
-        along_rows: whether its rows become columns of the product.
+    """A weight as products read it, packed into scratch memory; its columns become those of the
+    product, or (``along_rows``) its rows do.
     """
     (height, across), (row_step, column_step) = access.shape, access.strides
-    height //= parts
     columns, depth = (height, across) if along_rows else (across, height)
     steps = (row_step, column_step) if along_rows else (column_step, row_step)
     lanes = target.lanes("f32")
-    share = -(-layer.batch // get_num_threads()) if layer.parallel else layer.batch
-    tile_rows, vectors = tile_shape(share, -(-columns // lanes), "f32", parts)
-    weight = Weight(parts, columns, depth, tile_rows, vectors * lanes)
+    tile_rows, vectors = tile_shape(layer.share_rows, -(-columns // lanes), "f32")
+    weight = Weight(columns, depth, tile_rows, vectors * lanes)
     rest = columns - (columns - 1) // weight.tile_width * weight.tile_width
-    packing = Packing(
-        "f32", parts, columns, depth, height * row_step, *steps,
-        weight.tile_width, -(-rest // lanes) * lanes,
-    )  # fmt: skip
-    packed = plan.scratch(parts * packing.count, access.dtype)
-    parallel = parts * packing.count >= _PARALLEL_MOVES
+    last = -(-rest // lanes) * lanes
+    packing = Packing("f32", 1, columns, depth, 0, *steps, weight.tile_width, last)
+    packed = plan.scratch(packing.count, access.dtype)
+    parallel = packing.count >= _PARALLEL_MOVES
     plan.call(packing_kernel(packing), [access, packed], writes=[packed], parallel=parallel)
     return weight, packed
 
@@ -263,22 +247,76 @@ def wrong_sizes(status: int) -> Exception:
     return RuntimeError("batch_sizes do not fit the sequences")
 
 
+@dataclass(frozen=True)
+class Block:
+    """Some steps that follow one another: the number of the first one and of the one after the
+    last, and where the rows of the first begin (those of steps that are walked backwards: end).
+    """
+
+    start: Expression
+    stop: Expression
+    place: Variable
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: its number, from the first one that is walked; the first of its rows among those of
+    all steps; the end of a share's rows in the batch that it has; and how many rows of the share
+    the steps before it in the block had.
+    """
+
+    number: Expression
+    first: Expression
+    end: Expression
+    slot: Expression
+
+
+@contextmanager
+def over_blocks(
+    build: Builder, layer: Recurrence, sizes: Buffer | None, steps: int, backwards: bool = False
+) -> Iterator[Block]:
+    """Blocks of so many steps, in the order in which the layer takes them, or in the other one."""
+    place = build.accumulator(0 if layer.reverse == backwards else layer.rows, INDEX, "place")
+    with build.loop(layer.steps, step=steps, name="block") as start:
+        stop = build.let(call("min", start + steps, layer.steps), "stop")
+        block = Block(start, stop, place)
+        yield block
+        with _walk(build, layer, sizes, block, backwards) as (_, after, _, _):
+            build.assign(place, after)
+
+
 @contextmanager
 def over_steps(
-    build: Builder, layer: Recurrence, sizes: Buffer | None, backwards: bool = False
-) -> Iterator[tuple[Expression, Expression, Expression]]:
-    """The steps in the order in which the layer takes them, or the other way round: the number of
-    the step so far, the first of its rows, and how many it has.
+    build: Builder,
+    layer: Recurrence,
+    sizes: Buffer | None,
+    block: Block,
+    share: Share,
+    backwards: bool = False,
+) -> Iterator[Step]:
+    """The steps of a block, for a share of the batch's rows."""
+    start, stop = share
+    slot = build.accumulator(0, INDEX, "slot")
+    with _walk(build, layer, sizes, block, backwards) as (number, _, first, count):
+        end = build.let(call("min", stop, count), "end") if layer.packed else stop
+        yield Step(number, build.let(first * 1, "first"), end, build.let(slot * 1, "slot"))
+        present = end - start
+        build.assign(slot, slot + (call("max", present, 0) if layer.packed else present))
+
+
+@contextmanager
+def _walk(
+    build: Builder, layer: Recurrence, sizes: Buffer | None, block: Block, backwards: bool
+) -> Iterator[tuple[Expression, Variable, Expression, Expression]]:
+    """For each step of a block its number, where the next one begins, the first of its rows, and
+    how many it has.
     """
     ascending = layer.reverse == backwards
-    place = build.accumulator(0 if ascending else layer.rows, INDEX, "place")
-    with build.loop(layer.steps, name="step") as number:
+    after = build.accumulator(block.place * 1, INDEX, "after")
+    with build.loop(block.stop, block.start, name="step") as number:
         count: Expression = literal(layer.batch, INDEX)
         if sizes is not None:
             step = number if ascending else (layer.steps - 1) - number
             count = build.let(cast(build.load(sizes, step), INDEX), "count")
-        if not ascending:
-            build.assign(place, place - count)
-        yield number, build.let(place * 1, "first"), count
-        if ascending:
-            build.assign(place, place + count)
+        build.assign(after, after + count if ascending else after - count)
+        yield number, after, after - count if ascending else after, count
