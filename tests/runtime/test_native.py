@@ -80,6 +80,12 @@ def test_a_module_of_several_functions():
     assert call(library.address("squared"), 6) == 36
 
 
+def test_a_module_that_is_only_simplified_computes_the_same():
+    library = load_library(module(doubled=doubled, squared=squared), "simple", vectorize=False)
+    assert call(library.address("doubled"), 3) == 6
+    assert call(library.address("squared"), 3) == 9
+
+
 def test_functions_of_the_process_are_found():
     address = compile_kernel("kernel", module(kernel=call_of("exp")), "exp")
     assert call(address, 1.0) == math.e

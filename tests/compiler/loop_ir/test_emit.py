@@ -10,7 +10,16 @@ import pytest
 
 from fakel.compiler.loop_ir.builder import Builder
 from fakel.compiler.loop_ir.emit import emit
-from fakel.compiler.loop_ir.language import Type, binary, call, cast, fma, select, shuffle
+from fakel.compiler.loop_ir.language import (
+    Type,
+    binary,
+    call,
+    cast,
+    fma,
+    literal,
+    select,
+    shuffle,
+)
 from fakel.runtime.native import compile_kernel
 from tests.support.guarded import room
 
@@ -63,6 +72,14 @@ def test_a_page_that_may_not_be_touched_ends_a_kernel():
     x, out = build.buffer("x", "f32"), build.buffer("out", "f32")
     build.store(out, 0, build.load(x, 0, 4))
     assert not survives(lambda: run(build.kernel, room(3, "f4", True), room(4, "f4", True)) == 0)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_a_kernel_knows_whether_it_reads_or_writes_vectors(lanes):
+    read, written = Builder("read"), Builder("written")
+    read.let(read.load(read.buffer("x", "f32"), 0, lanes))
+    written.store(written.buffer("out", "f32"), 0, literal(1.0, Type("f32", lanes)))
+    assert read.kernel.in_vectors == written.kernel.in_vectors == (lanes > 1)
 
 
 X = np.array([1.5, -2.0, 3.25, -0.0, 7.0, 5.5, -1.25, 2.0], "f4")
