@@ -19,23 +19,30 @@ def _checked(indices, rows):
     return indices
 
 
-def _check_looked_up(values: np.ndarray, rows: int) -> None:
+def _check_bags(values: np.ndarray, rows: int, plain: bool) -> None:
     wrong = np.flatnonzero((values < 0) | (values >= rows))
-    if wrong.size:
+    if wrong.size and plain:
         raise RuntimeError(
             f"Index {wrong[0]} of input takes value {values[wrong[0]]} which is not in the valid "
             f"range [0, {rows})"
         )
+    if wrong.size:
+        raise RuntimeError(
+            "embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be "
+            f"{values[wrong[0]]}"
+        )
 
 
 @primitive("embedding")
-def _embedding(weight, indices, *, padding_idx, scale_grad_by_freq):
+def _embedding(weight, indices, *, padding_idx, scale_grad_by_freq, plain=None):
+    if plain is not None:
+        _check_bags(indices, len(weight), plain)
     return np.take(weight, _checked(indices, len(weight)), axis=0)
 
 
 @primitive("embedding_gradient")
 def _embedding_gradient(output_gradient, indices, *, rows, padding_idx, scale_grad_by_freq):
-    flat = indices.ravel()
+    flat = _checked(indices, rows).ravel()
     lines = output_gradient.reshape(flat.size, output_gradient.shape[-1])
     result = np.zeros((rows, lines.shape[1]), lines.dtype)
     kept = flat != padding_idx
@@ -59,10 +66,10 @@ def _embedding_gradient_transposed(grad, indices, padding_idx, scale_grad_by_fre
     return result
 
 
-def _look_up(weight, indices, padding_idx, scale_grad_by_freq):
+def _look_up(weight, indices, padding_idx, scale_grad_by_freq, **asked_by):
     return _embedding(
         weight, indices, padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq,
-        shape=(*indices.shape, weight.shape[1]),
+        **asked_by, shape=(*indices.shape, weight.shape[1]),
     )  # fmt: skip
 
 
@@ -117,17 +124,25 @@ def embedding(
         scale_grad_by_freq: divides a row's gradient by how often it was looked up.
         sparse: must be False: gradients are dense.
     """
-    if sparse:
-        raise NotImplementedError("embedding: sparse gradients are not supported")
-    padding_idx = _padding_row(padding_idx, weight.shape[0])
     _check_indices(input, "embedding")
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
+    rows = weight.shape[0]
+    check = lambda values: _checked(values, rows)  # noqa: E731
+    return _rows(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, check)
+
+
+def _rows(
+    input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, check, **asked_by
+):
+    """What `embedding` gives, of arguments that were checked but for the values of indices."""
+    if sparse:
+        raise NotImplementedError("embedding: sparse gradients are not supported")
+    padding_idx = _padding_row(padding_idx, weight.shape[0])
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
-    rows = weight.shape[0]
-    check_known(input, lambda values: _checked(values, rows))
-    return _look_up(weight, input, padding_idx, scale_grad_by_freq)
+    check_known(input, check)
+    return _look_up(weight, input, padding_idx, scale_grad_by_freq, **asked_by)
 
 
 # Bags
@@ -145,6 +160,7 @@ def _check_offsets(offsets, count):
             f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
             f"{offsets[-1]}"
         )
+    _checked(offsets, count + 1)
 
 
 @primitive("bag_of_each")
@@ -248,10 +264,14 @@ def embedding_bag(
         )
     for positions in (input, offsets):
         _check_indices(positions, "embedding_bag")
-    count = weight.shape[0]
-    check_known(input, lambda values: _check_looked_up(values, count))
-    rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
-    looked_up = input.shape[0]
+    looked_up, known = input.shape[0], weight.shape[0]
+    # PyTorch's fast path, which has other words for a wrong index
+    plain = mode != "max" and padding_idx is None and per_sample_weights is None
+    plain = plain and weight.dtype != dtypes.float64
+    rows = _rows(
+        input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+        lambda values: _check_bags(values, known, plain), plain=plain,
+    )  # fmt: skip
     check_known(offsets, lambda values: _check_offsets(values, looked_up))
     count = offsets.shape[0] - int(include_last_offset)
     bags = _bag_of_each(

@@ -62,20 +62,42 @@ def check_range(array: np.ndarray, size: int, position: int) -> None:
         )
 
 
-def _check(input: np.ndarray, indices: tuple[np.ndarray, ...], dims: tuple[int, ...]) -> None:
+def check_flat(array: np.ndarray, count: int) -> None:
+    """Refuses positions outside of a flattened tensor.
+
+    Raises:
+        IndexError: as PyTorch words it.
+    """
+    wrong = array[(array < -count) | (array >= count)]
+    if wrong.size:
+        raise IndexError(
+            f"out of range: tried to access index {wrong[0]} on a tensor of {count} elements."
+        )
+
+
+def _check(
+    input: np.ndarray,
+    indices: tuple[np.ndarray, ...],
+    dims: tuple[int, ...],
+    asked_by: str | None,
+) -> None:
+    """Refuses wrong indices in the words of the operator that was called."""
     for position, (dim, array) in enumerate(zip(dims, indices, strict=True)):
-        check_range(array, input.shape[dim], position)
+        if asked_by == "take":
+            check_flat(array, input.shape[dim])
+        else:
+            check_range(array, input.shape[dim], dim if asked_by == "index_fill" else position)
 
 
 @primitive("index")
-def _index(input, *indices, dims):
-    _check(input, indices, dims)
+def _index(input, *indices, dims, asked_by=None):
+    _check(input, indices, dims, asked_by)
     return np.array(input[_place(indices, dims, input.ndim)])
 
 
 @primitive("index_put")
-def _index_put(input, values, *indices, dims, accumulate):
-    _check(input, indices, dims)
+def _index_put(input, values, *indices, dims, accumulate, asked_by=None):
+    _check(input, indices, dims, asked_by)
     result = input.copy()
     place = _place(indices, dims, input.ndim)
     if accumulate:
@@ -106,6 +128,21 @@ def _put_gradient(grad: Tensor, indices: tuple[Tensor, ...], dims: Any, accumula
 
 
 gradient(_index_put, joint=_put_gradient)
+
+
+def take_flat(input: Tensor, index: Tensor) -> Tensor:
+    """The elements of a tensor of one dimension at positions of one dimension."""
+    return _index(input, index, dims=(0,), asked_by="take", shape=index._shape)
+
+
+def put_flat(input: Tensor, index: Tensor, source: Tensor, accumulate: bool) -> Tensor:
+    """A copy of a tensor of one dimension, with elements written or added at positions."""
+    return _index_put(input, source, index, dims=(0,), accumulate=accumulate, asked_by="take")
+
+
+def fill_along(input: Tensor, dim: int, index: Tensor, value: Tensor) -> Tensor:
+    """A copy of a tensor with a number written at positions of a dimension."""
+    return _index_put(input, value, index, dims=(dim,), accumulate=False, asked_by="index_fill")
 
 
 def index_with(input: Tensor, indices: tuple[Tensor, ...], dims: tuple[int, ...]) -> Tensor:

@@ -209,7 +209,7 @@ gradient(
 def _check_unpool_indices(indices, size):
     wrong = (indices < 0) | (indices >= math.prod(size))
     if wrong.any():
-        volume = "x".join(str(number) for number in size)
+        volume = "x".join(str(number) for number in (size if len(size) > 1 else (*size, 1)))
         raise RuntimeError(
             f"Found an invalid max index: {indices[wrong][0]} (output volumes are of size {volume})"
         )

@@ -10,7 +10,16 @@ import numpy as np
 from fakel import ops
 from fakel.ops.checks import BOOL, COMPLEX, check_fits, check_known, refuse
 from fakel.ops.conversion import cast
-from fakel.ops.declare import as_tensor, broadcast_shapes, gradient, operator, primitive, wrap_dim
+from fakel.ops.declare import (
+    as_tensor,
+    broadcast_shapes,
+    gradient,
+    not_differentiable,
+    operator,
+    primitive,
+    wrap_dim,
+)
+from fakel.ops.indexing import check_flat, check_range, fill_along, put_flat, take_flat
 from fakel.ops.scatter import out_of_bounds, scatter_reduce_of
 from fakel.tensor import Tensor, dtypes
 
@@ -22,14 +31,6 @@ def _index_select(input, index, *, dim):
     return np.take(whole, np.atleast_1d(index), axis=dim).reshape(
         input.shape[:dim] + (index.size,) + input.shape[dim + 1 :] if input.ndim else ()
     )
-
-
-def _out_of_elements(index: np.ndarray, count: int) -> None:
-    wrong = index[(index < -count) | (index >= count)]
-    if wrong.size:
-        raise IndexError(
-            f"out of range: tried to access index {wrong[0]} on a tensor of {count} elements."
-        )
 
 
 def _check_select(index: np.ndarray, size: int) -> None:
@@ -220,20 +221,30 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             f"{value.ndim} dimension(s)."
         )
     size = _size(input, dim)
-    check_known(index, lambda array: out_of_bounds(array, size, dim, IndexError, least=-size))
+    check_known(index, lambda array: check_range(array, size, dim))
     check_fits(value, input.dtype)
-    index = _positive(index, input, dim)
     if isinstance(value, Tensor) and value.requires_grad:
         # what is written twice counts once in the number's gradient
         filled = Tensor._zeros(input._shape, dtypes.bool_).index_fill(dim, index, True)
         return ops.where(filled, as_tensor(value, input), input)
-    shape = (*input._shape[:dim], index.numel(), *input._shape[dim + 1 :]) if input.ndim else ()
-    return _index_copy(input, index, as_tensor(value, input).expand(shape), dim=dim)
+    whole = input if input.ndim else input.reshape(1)
+    return fill_along(whole, dim, index, as_tensor(value, input)).reshape(input._shape)
 
 
-def _positive(index: Tensor, input: Tensor, dim: int) -> Tensor:
-    size = input._shape[dim] if input.ndim else 1
-    return (index < 0).to(index.dtype) * size + index
+def _check_reduced(index: np.ndarray, size: int, dim: int, include_self: bool) -> None:
+    if not include_self:
+        check_range(index, size, dim)
+    _check_select(index, size)
+
+
+@primitive("checked_for_reduce")
+def _checked_for_reduce(index, *, size, dim, include_self):
+    """The index itself, once it is known to be right: scattering has other words."""
+    _check_reduced(index, size, dim, include_self)
+    return index
+
+
+not_differentiable(_checked_for_reduce)
 
 
 @operator(inplace=True)
@@ -261,11 +272,12 @@ def index_reduce(
     dim = _check_added("index_reduce_", input, dim, index, source)
     warnings.warn("index_reduce() is in beta and the API may change at any time.", stacklevel=4)
     size = _size(input, dim)
-    check_known(index, lambda array: _check_select(array, size))
+    check_known(index, lambda array: _check_reduced(array, size, dim, include_self))
     shape = [1] * input.ndim
     if input.ndim:
         shape[dim] = index.numel()
-    spread = cast(index, dtypes.int64).view(shape).expand(source._shape)
+    checked = _checked_for_reduce(index, size=size, dim=dim, include_self=include_self)
+    spread = cast(checked, dtypes.int64).view(shape).expand(source._shape)
     return scatter_reduce_of(input, dim, spread, source, reduce, include_self)
 
 
@@ -280,8 +292,8 @@ def take(input: Tensor, index: Tensor) -> Tensor:
             f"take(): Expected a long tensor for index, but got {index.dtype.letter}"
         )
     count = input.numel()
-    check_known(index, lambda array: _out_of_elements(array, count))
-    return input.reshape(-1)[index.reshape(-1)].reshape(index._shape)
+    check_known(index, lambda array: check_flat(array, count))
+    return take_flat(input.reshape(-1), index.reshape(-1)).reshape(index._shape)
 
 
 @operator(inplace=True, out=False, backward_name="PutBackward0")
@@ -302,11 +314,9 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
             f"{input.dtype.letter} and source.dtype = {source.dtype.letter}"
         )
     count = input.numel()
-    check_known(index, lambda array: _out_of_elements(array, count))
-    flat = input.reshape(-1).clone()
-    return flat.index_put_((index.reshape(-1),), source.reshape(-1), accumulate).reshape(
-        input._shape
-    )
+    check_known(index, lambda array: check_flat(array, count))
+    found = put_flat(input.reshape(-1), index.reshape(-1), source.reshape(-1), accumulate)
+    return found.reshape(input._shape)
 
 
 @operator()
@@ -325,5 +335,6 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     one[dim] = two[dim] = 1
     common = list(broadcast_shapes(one, two))
     sized = lambda size: (*common[:dim], size, *common[dim + 1 :])  # noqa: E731
-    index = _positive(indices, input, dim).expand(sized(indices._shape[dim]))
+    size = input._shape[dim] or 1
+    index = indices.remainder(size).expand(sized(indices._shape[dim]))
     return input.expand(sized(input._shape[dim])).gather(dim, index)
