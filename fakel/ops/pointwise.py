@@ -286,7 +286,8 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
 def _lerp(input, end, weight):
     # from the nearer end, so that weights 0 and 1 are exact
     step = end - input
-    return np.where(np.abs(weight) < 0.5, input + weight * step, end - step * (1 - weight))
+    near = np.abs(weight) < 0.5
+    return multiply_add(np.where(near, weight, weight - 1), step, np.where(near, input, end))
 
 
 gradient(

@@ -26,10 +26,11 @@ def fused_multiply_add(values: np.ndarray, factor: float, addend: float) -> np.n
     if kind is np.float32:
         wide: np.ndarray = values.astype(np.float64) * factor + addend
         return wide.astype(np.float32)
-    return _fused_float64(values, factor, addend)
+    return fused_float64(values, factor, addend)
 
 
-def _fused_float64(values: np.ndarray, factor: float, addend: float) -> np.ndarray:
+def fused_float64(values: Any, factor: Any, addend: Any) -> np.ndarray:
+    """``values * factor + addend`` of float64, rounded once; NaN where a part overflows."""
     # Dekker's exact product and Knuth's exact sum ("A floating-point technique for extending the
     # available precision", 1971): product + product_error and total + sum_error have no rounding
     product = values * factor

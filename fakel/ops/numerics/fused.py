@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fakel.tensor.arithmetic import fused_float64
+
 # where products do not overflow, and those of float32 are exact
 _WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
 
@@ -16,4 +18,9 @@ def multiply_add(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     wider = _WIDER.get(kind)
     if wider is None:
         return np.asarray(a * b + c)
-    return np.asarray(np.multiply(a, b, dtype=wider) + c).astype(kind)
+    result = np.asarray(np.multiply(a, b, dtype=wider) + c).astype(kind)
+    if kind != np.float64:
+        return result
+    # the wider sum is rounded before it is rounded again: where it overflows only, it is needed
+    exact = fused_float64(np.asarray(a, kind), np.asarray(b, kind), np.asarray(c, kind))
+    return np.where(np.isfinite(exact), exact, result)
