@@ -93,7 +93,7 @@ def _recurrent_layer(plan: Any, node: Node) -> bool:
         [each for each in (*arguments, *written) if each is not None],
         writes=written,
         parallel=layer.parallel,
-        errors=wrong_sizes,
+        errors=wrong_sizes if layer.packed else None,
     )
     return True
 

@@ -201,7 +201,7 @@ def _recurrent_layer_gradient(plan: Any, node: Node) -> bool:
         [each for each in (*read, *written) if each is not None],
         writes=written,
         parallel=layer.parallel,
-        errors=wrong_sizes,
+        errors=wrong_sizes if layer.packed else None,
         fine=True,
     )
     for each in backward.sums:
