@@ -76,6 +76,12 @@ for size in (1, 3, 17, 33):
         + [f"g = nn.GRU({size}, 3)"],
         ["m(x)[0]", "g(x)[0]"],
     )
+# groups of sequences, and blocks of steps, that differ in size
+CASES["recurrent blocks"] = program(
+    [*leaves((15, 19, 17)), "torch.manual_seed(0)", "m = nn.LSTM(17, 18, proj_size=5)"]
+    + ["g = nn.GRU(17, 19)"],
+    ["m(x)[0]", "g(x)[0]"],
+)
 
 
 @pytest.mark.parametrize("processor", ["host", "AVX2"])
