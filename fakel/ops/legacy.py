@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import cache, reduce
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from fakel.ops.data import array_of
-from fakel.ops.declare import FUNCTIONS, method
+from fakel.ops.declare import FUNCTIONS, function, method
 from fakel.ops.filling import filled
 from fakel.ops.options import check_sizes
 from fakel.ops.refusals import refusal
-from fakel.tensor import Size, Tensor, dtypes, get_default_dtype
+from fakel.tensor import Size, Tensor, dtypes, get_default_dtype, set_default_dtype
 from fakel.tensor.device import device as torch_device
 
 
@@ -107,3 +110,45 @@ def _tensor_constructor(cls: Any, *args: Any, **kwargs: Any) -> Tensor:
 
 
 Tensor._legacy_constructor = staticmethod(_tensor_constructor)  # type: ignore[method-assign]
+
+
+@function
+def set_default_tensor_type(t: Any, /) -> None:
+    """Sets the default dtype to that of a class of floating-point tensors. Deprecated in PyTorch:
+    ``set_default_dtype`` does the same.
+
+    Args:
+        t: a class, such as ``torch.DoubleTensor``, or its name, ``"torch.DoubleTensor"``.
+
+    Raises:
+        TypeError: it is no such class, or its tensors are not of floating-point numbers.
+        ModuleNotFoundError, AttributeError: there is nothing of this name.
+    """
+    if isinstance(t, str):
+        t = _named(t)
+    if not isinstance(t, _TypedMeta):
+        raise TypeError(
+            "invalid type object: only floating-point types are supported as the default type"
+        )
+    _warn_of_default_type()
+    set_default_dtype(t.dtype)
+
+
+def _named(name: str) -> Any:
+    """What a name with dots stands for."""
+    module, *rest = name.split(".")
+    if module != "torch":
+        return reduce(getattr, rest, import_module(module))
+    if len(rest) != 1 or rest[0] not in FUNCTIONS[""]:
+        raise AttributeError(f"module 'torch' has no attribute {'.'.join(rest)!r}")
+    return FUNCTIONS[""][rest[0]]
+
+
+@cache
+def _warn_of_default_type() -> None:
+    """Once, as PyTorch does."""
+    warnings.warn(
+        "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use "
+        "torch.set_default_dtype() and torch.set_default_device() as alternatives.",
+        stacklevel=3,
+    )

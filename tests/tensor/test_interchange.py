@@ -99,6 +99,17 @@ from tests.support.package import package
         print(torch.frombuffer(bytearray(b"abcd"), dtype=torch.uint8))
         print(torch.frombuffer(bytearray(8), dtype=torch.float32, count=1, offset=4))
     """,
+    default_tensor_types="""
+        for kind in ["torch.DoubleTensor", torch.HalfTensor, torch.FloatTensor]:
+            torch.set_default_tensor_type(kind)
+            print(torch.get_default_dtype(), torch.tensor([1.5]).type())
+        for wrong in [torch.IntTensor, "torch.IntTensor", "torch.Nothing", "nobody.knows", "x", 3]:
+            try:
+                torch.set_default_tensor_type(wrong)
+            except Exception as error:
+                print(type(error), error)
+        torch.set_default_tensor_type()
+    """,
     item="""
         print(torch.tensor(1.5).item(), torch.tensor([[3]]).item(), torch.tensor(True).item())
         print(type(torch.tensor(1.5).item()), type(torch.tensor(2).item()))
