@@ -18,6 +18,7 @@ from fakel import (
     optim,
     random,
     special,
+    storage,
     utils,
 )
 from fakel.autograd import (
@@ -182,6 +183,7 @@ __all__ = [
     "set_printoptions",
     "signal",
     "special",
+    "storage",
     "strided",
     "unload_ipython_extension",
     "use_deterministic_algorithms",

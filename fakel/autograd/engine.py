@@ -11,7 +11,7 @@ import numpy as np
 
 from fakel.autograd.anomaly import anomaly, warn_with_forward_stack
 from fakel.autograd.modes import set_grad_enabled, state
-from fakel.autograd.tape import Backward, Pullback, attach
+from fakel.autograd.tape import AccumulateGrad, Backward, Pullback, attach
 from fakel.graph import begin_backward, undoable
 from fakel.tensor import Tensor
 
@@ -230,6 +230,15 @@ def accumulate_into(tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
         tensor._grad = known + grad  # type: ignore[operator]
     else:
         known.add_(grad)  # type: ignore[attr-defined]
+
+
+def _accumulate(self: AccumulateGrad, grad: Tensor) -> tuple[()]:
+    """Adds a gradient to that of the leaf."""
+    accumulate_into(self.variable, grad, state.enabled)
+    return ()
+
+
+AccumulateGrad.__call__ = _accumulate  # type: ignore[method-assign]
 
 
 def without_gradient(tensor: Tensor) -> Callable[[], None]:

@@ -73,6 +73,21 @@ class _FunctionBackward(Backward):
         self.context = context
         self.returned: list[Any] = []  # what `forward` returned: (tied to this node, shape, dtype)
 
+    def apply(self, *grads: Any) -> Any:
+        """What the function's ``backward`` returns for these gradients."""
+        return self.function.backward(self.context, *grads)
+
+    def __call__(self, *grads: Any) -> Any:
+        """Refused: the nodes of a program's own functions have ``apply``."""
+        raise TypeError(f"{self.name()!r} object is not callable")
+
+    def __getattr__(self, name: str) -> Any:
+        # the node is the context as well: saved_tensors, needs_input_grad, the program's own
+        context = self.__dict__.get("context")
+        if not name.startswith("_") and hasattr(context, name):
+            return getattr(context, name)
+        raise AttributeError(f"{self.name()!r} object has no attribute {name!r}")
+
     def for_backward(self, grads: tuple[Tensor | None, ...]) -> list[Tensor | None]:
         """A gradient for everything that ``forward`` returned."""
         waiting = iter(grads)

@@ -152,6 +152,27 @@ class Backward:
         """Lets go of what was saved."""
         self.freed = True
 
+    def __call__(self, *grads: Any) -> Any:
+        """The gradients of the inputs from those of the outputs, without hooks; nothing is freed.
+
+        Returns:
+            a tensor or None, a tuple of them where there are several inputs.
+        """
+        outputs = [kind.is_floating_point or kind.is_complex for _, kind in self.outputs]
+        if len(grads) != sum(outputs):
+            raise TypeError(f"expected {sum(outputs)} arguments, got {len(grads)} instead")
+        for position, grad in enumerate(grads):
+            if grad is not None and not isinstance(grad, Tensor):
+                raise TypeError(f"argument {position} is not a Variable")
+        given = iter(grads)
+        arriving = tuple([next(given) if counts else None for counts in outputs])
+        positions = self.inputs()
+        results: Sequence[Tensor | None] = [None] * len(self.edges)
+        if any(grad is not None for grad in grads):
+            results = self.pullback(arriving)
+        found = tuple([results[position] for position in positions])
+        return found[0] if len(found) == 1 else found
+
     def name(self) -> str:
         """PyTorch's name of the node, "MulBackward0"."""
         return type(self).__name__

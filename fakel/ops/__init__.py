@@ -88,6 +88,7 @@ _FAMILIES = (
     "gradient_estimate",
     "positions",
     "copies",
+    "storages",
 )
 for _family in _FAMILIES:
     if importlib.util.find_spec(f"fakel.ops.{_family}") is not None:

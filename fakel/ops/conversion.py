@@ -20,10 +20,9 @@ from fakel.ops.declare import (
     primitive,
     scalar,
 )
-from fakel.ops.inplace import check_history, check_writable, store
+from fakel.ops.inplace import check_writable, store
 from fakel.ops.primitive import Primitive
 from fakel.tensor import (
-    Storage,
     Tensor,
     can_cast,
     device,
@@ -263,20 +262,6 @@ def _differing(mine: Tensor, other: Tensor) -> tuple[int, int, int]:
 
 
 @method
-def set_(
-    self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
-) -> Tensor:
-    """Makes this tensor show another tensor's storage."""
-    check_history(self)
-    if source is None:
-        source = Tensor._from_array(np.empty(0, self.dtype.storage), self.dtype)
-    if size is not None:
-        source = source.detach().as_strided(size, stride or Size(size), storage_offset)
-    self._take(source)
-    return self
-
-
-@method
 def resize_(self: Tensor, *shape: Any, memory_format: MemoryFormat = contiguous_format) -> Tensor:
     """Changes the tensor's own shape; a larger one gets a larger storage, its end undefined."""
     if self.requires_grad and state.enabled:
@@ -285,10 +270,7 @@ def resize_(self: Tensor, *shape: Any, memory_format: MemoryFormat = contiguous_
     needed = wanted.numel() + self._offset
     storage = self._storage
     if needed > storage.length:
-        flat = np.zeros(needed, self.dtype.storage)
-        flat[: storage.length] = Tensor._from_node(storage.node)._array().reshape(-1)
-        larger = Tensor._from_array(flat, self.dtype)._storage
-        storage.node, storage.length, storage.exposed = larger.node, larger.length, None
+        storage.resize(needed)
         storage.version += 1
     self._shape = wanted
     self._strides = None
@@ -342,12 +324,6 @@ def is_shared(self: Tensor) -> bool:
 def is_tensor(obj: Any) -> bool:
     """Whether ``obj`` is a tensor."""
     return isinstance(obj, Tensor)
-
-
-@function
-def is_storage(obj: Any) -> bool:
-    """Whether ``obj`` is a storage."""
-    return isinstance(obj, Storage)
 
 
 def _as_function(name: str) -> None:

@@ -14,6 +14,7 @@ from fakel.ops.declare import function, method
 from fakel.ops.filling import filled
 from fakel.ops.inplace import check_writable, store
 from fakel.ops.options import Options, shape_argument
+from fakel.ops.storages import TypedStorage, UntypedStorage, as_tensor_of
 from fakel.tensor import Tensor, dtypes, get_default_dtype
 from fakel.tensor.device import check_device
 from fakel.tensor.dtypes import dtype as Dtype
@@ -65,6 +66,9 @@ def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="tor
             UserWarning,
             stacklevel=4,
         )
+    if isinstance(data, (TypedStorage, UntypedStorage)):
+        shown = as_tensor_of(data, None if dtype is None else options.dtype)
+        return finish(shown, Options(name, None, shown.dtype, None, None, device, requires_grad))
     array, kind = array_of(data, None if dtype is None else options.dtype)
     options = Options(name, kind, kind, None, None, device, requires_grad)
     return finish(Tensor._from_array(array, kind), options)
@@ -72,10 +76,10 @@ def _from_data(name, data, dtype, device, requires_grad, pin_memory, copied="tor
 
 @function
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
-    """A new tensor with a copy of the data.
+    """A new tensor with a copy of the data; of a storage, one on its memory.
 
     Args:
-        data: a number, nested sequences of numbers, or a NumPy array.
+        data: a number, nested sequences of numbers, a NumPy array, or a storage.
         dtype: inferred from the data for None.
         device: the CPU.
         requires_grad: whether the result requires a gradient.

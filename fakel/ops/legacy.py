@@ -14,6 +14,7 @@ from fakel.ops.declare import FUNCTIONS, function, method
 from fakel.ops.filling import filled
 from fakel.ops.options import check_sizes
 from fakel.ops.refusals import refusal
+from fakel.ops.storages import TypedStorage, UntypedStorage, tensor_of
 from fakel.tensor import Size, Tensor, dtypes, get_default_dtype, set_default_dtype
 from fakel.tensor.device import device as torch_device
 
@@ -42,6 +43,8 @@ def legacy_tensor(kind: dtypes.dtype, *args: Any, device: Any = None, **keywords
         return filled(check_sizes(tuple(first)), 0, kind)
     if isinstance(first, Tensor):
         return _alias(first, kind)
+    if isinstance(first, (TypedStorage, UntypedStorage)):
+        return tensor_of(first, kind)
     if isinstance(first, (int, np.integer)) and not isinstance(first, bool):
         return filled(check_sizes(tuple(int(size) for size in args)), 0, kind)
     if not hasattr(first, "__len__") or isinstance(first, (dict, set)):

@@ -15,9 +15,13 @@ from fakel.autograd import autocast
 from fakel.ops.signatures import Parameter, Signature, signatures
 from fakel.tensor import Generator, Size, device, dtype
 from fakel.tensor.formats import Layout, MemoryFormat
+from fakel.tensor.typed_storage import TypedStorage
+from fakel.tensor.untyped_storage import UntypedStorage
 
 _HEAP_TYPE = 1 << 9
 _C_NAMES = {
+    TypedStorage: "torch.storage.TypedStorage",
+    UntypedStorage: "torch.storage.UntypedStorage",
     Generator: "torch._C.Generator",
     Layout: "torch.layout",
     MemoryFormat: "torch.memory_format",

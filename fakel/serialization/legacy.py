@@ -13,7 +13,10 @@ from fakel.serialization.allowed import Allowed
 from fakel.serialization.locations import Location
 from fakel.serialization.names import StorageType
 from fakel.serialization.unpickler import Unpickler, storage_identifier
-from fakel.tensor.pickling import RawStorage, new_storage, storage_array
+from fakel.tensor import dtypes
+from fakel.tensor.pickling import storage_array
+from fakel.tensor.typed_storage import TypedStorage
+from fakel.tensor.untyped_storage import UntypedStorage
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
@@ -50,7 +53,7 @@ class _Storages:
     def __init__(self, file: IO[bytes], locate: Location) -> None:
         self._file = file
         self._locate = locate
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, UntypedStorage] = {}
         self._room = _bytes_left(file)
 
     def load(self, identifier: Any) -> Any:
@@ -62,16 +65,16 @@ class _Storages:
             raise pickle.UnpicklingError("storages that are views of others cannot be loaded")
         if key not in self._made:
             self._made[key] = self._locate(self._empty(kind, numel), location)
-        return self._made[key]
+        return TypedStorage.of(self._made[key], kind.dtype or dtypes.uint8)
 
-    def _empty(self, kind: StorageType, numel: int) -> Any:
+    def _empty(self, kind: StorageType, numel: int) -> UntypedStorage:
         itemsize = 1 if kind.dtype is None else kind.dtype.itemsize
         self._room -= numel * itemsize
         if self._room < 0:
             raise RuntimeError("the checkpoint is truncated: its storages are larger than the file")
         if kind.dtype is None:
-            return RawStorage(np.zeros(numel, np.uint8))
-        return new_storage(np.zeros(numel, kind.dtype.storage), kind.dtype)
+            return UntypedStorage(numel)
+        return UntypedStorage.on(np.zeros(numel, kind.dtype.storage), kind.dtype)
 
     def fill(self, keys: Any, swapped: bool) -> None:
         """Read the bytes of the storages, which follow in this order."""
@@ -79,7 +82,7 @@ class _Storages:
             storage = self._made.get(str(key))
             if storage is None:
                 raise RuntimeError(f"storage key {key!r} not found in deserialized_objects")
-            array = storage.content if isinstance(storage, RawStorage) else storage_array(storage)
+            array = storage_array(storage._storage)
             count = self._file.read(8)
             content = self._file.read(array.nbytes)
             if len(count) != 8 or len(content) != array.nbytes:

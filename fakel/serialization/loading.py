@@ -19,7 +19,9 @@ from fakel.serialization.archive import ArchiveReader, corrupt
 from fakel.serialization.locations import Location, restore_location
 from fakel.serialization.names import StorageType
 from fakel.serialization.unpickler import Unpickler, storage_identifier
-from fakel.tensor.pickling import RawStorage, new_storage
+from fakel.tensor import dtypes
+from fakel.tensor.typed_storage import TypedStorage
+from fakel.tensor.untyped_storage import UntypedStorage
 
 _UNSAFE = (
     "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` "
@@ -155,7 +157,7 @@ class _Storages:
         self._archive = archive
         self._locate = locate
         self._mapped = None if mapped is None else _map_file(mapped)
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[str, UntypedStorage] = {}
         order = archive.read("byteorder") if archive.has("byteorder") else b"little"
         if order not in (b"little", b"big"):
             raise ValueError(f"Unknown endianness type: {order.decode(errors='replace')}")
@@ -168,7 +170,7 @@ class _Storages:
             itemsize = 1 if kind.dtype is None else kind.dtype.itemsize
             content = self._content(f"data/{key}", numel * itemsize)
             self._loaded[key] = self._locate(self._storage(content, kind), location)
-        return self._loaded[key]
+        return TypedStorage.of(self._loaded[key], kind.dtype or dtypes.uint8)
 
     def _content(self, name: str, size: int) -> np.ndarray:
         archive = self._archive
@@ -176,11 +178,11 @@ class _Storages:
             return np.frombuffer(self._mapped, np.uint8, size, archive.position(name))
         return archive.read_array(name, size)
 
-    def _storage(self, content: np.ndarray, kind: StorageType) -> Any:
+    def _storage(self, content: np.ndarray, kind: StorageType) -> UntypedStorage:
         if kind.dtype is None:
-            return RawStorage(content)
+            return UntypedStorage.on(content, dtypes.uint8)
         array = content.view(kind.dtype.storage)
-        return new_storage(array.byteswap() if self._swapped else array, kind.dtype)
+        return UntypedStorage.on(array.byteswap() if self._swapped else array, kind.dtype)
 
 
 def _map_file(path: Any) -> memory_map.mmap:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fakel.tensor import Storage, device
-from fakel.tensor.pickling import RawStorage
+from fakel.tensor import device
+from fakel.tensor.untyped_storage import UntypedStorage
 
 Location = Callable[[Any, str], Any]
 
@@ -37,7 +37,8 @@ def restore_location(map_location: Any) -> Location:
         result = map_location(storage, place)
         if result is None:
             return default_restore_location(storage, place)
-        if not isinstance(result, (Storage, RawStorage)):
+        result = getattr(result, "_untyped_storage", result)
+        if not isinstance(result, UntypedStorage):
             raise TypeError(f"map_location returned {type(result).__name__}, expected a storage")
         return result
 

@@ -18,6 +18,7 @@ from fakel.nn.parameter import (
 )
 from fakel.tensor import Size, Tensor, device, dtypes, pickling
 from fakel.tensor.dtypes import dtype
+from fakel.tensor.typed_storage import LEGACY
 
 # objects whose place in fakel is not their place in PyTorch
 MOVED: dict[Any, tuple[str, str]] = {
@@ -50,20 +51,7 @@ _MOVED_MODULES = {
 _COMPILED_HOMES = {"torch._C._nn": "torch.nn.functional"}
 
 # the classes that stand for a dtype in files: torch.FloatStorage and so on
-STORAGE_NAMES: dict[str, dtype] = {
-    "ByteStorage": dtypes.uint8,
-    "CharStorage": dtypes.int8,
-    "ShortStorage": dtypes.int16,
-    "IntStorage": dtypes.int32,
-    "LongStorage": dtypes.int64,
-    "HalfStorage": dtypes.float16,
-    "BFloat16Storage": dtypes.bfloat16,
-    "FloatStorage": dtypes.float32,
-    "DoubleStorage": dtypes.float64,
-    "ComplexFloatStorage": dtypes.complex64,
-    "ComplexDoubleStorage": dtypes.complex128,
-    "BoolStorage": dtypes.bool_,
-}
+STORAGE_NAMES: dict[str, dtype] = {name: kind.dtype for name, kind in LEGACY.items()}
 
 
 class StorageType:

@@ -25,7 +25,9 @@ from fakel.serialization.names import (
 )
 from fakel.tensor import Storage, device
 from fakel.tensor.dtypes import dtype
-from fakel.tensor.pickling import UNTYPED, storage_array
+from fakel.tensor.pickling import storage_array
+from fakel.tensor.typed_storage import TypedStorage
+from fakel.tensor.untyped_storage import UntypedStorage
 
 PROTOCOL = 2
 
@@ -159,18 +161,30 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
     def __init__(self, file: IO[bytes], protocol: int) -> None:
         super().__init__(file, protocol)
         self.storages: list[Storage] = []
-        self._keys: dict[int, str] = {}
+        self._keys: dict[int, tuple[str, dtype | None]] = {}
 
     def persistent_id(self, obj: Any) -> Any:
         """The identifier of a storage; None for everything else."""
-        if not isinstance(obj, Storage):
+        if isinstance(obj, Storage):
+            storage, element_type = obj, obj.dtype
+        elif isinstance(obj, TypedStorage):
+            storage, element_type = obj._untyped_storage._storage, obj.dtype
+        elif isinstance(obj, UntypedStorage):
+            storage, element_type = obj._storage, None
+        else:
             return None
-        if id(obj) not in self._keys:
-            self._keys[id(obj)] = str(len(self.storages))
-            self.storages.append(obj)
-        kind = STORAGE_TYPE_OF.get(obj.dtype, UNTYPED_STORAGE)
-        numel = obj.length * (obj.dtype.itemsize if obj.dtype in UNTYPED else 1)
-        return ("storage", kind, self._keys[id(obj)], "cpu", numel)
+        if id(storage) not in self._keys:
+            self._keys[id(storage)] = str(len(self.storages)), element_type
+            self.storages.append(storage)
+        key, known = self._keys[id(storage)]
+        if known is not element_type:
+            raise RuntimeError(
+                "Cannot save multiple tensors or storages that view the same data as different "
+                "types"
+            )
+        kind = STORAGE_TYPE_OF.get(element_type, UNTYPED_STORAGE)
+        itemsize = 1 if kind is UNTYPED_STORAGE else element_type.itemsize
+        return ("storage", kind, key, "cpu", storage.length * storage.dtype.itemsize // itemsize)
 
     def reducer_override(self, obj: Any) -> Any:
         """How fakel's small objects are written in PyTorch's way."""

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from fakel.graph import computed, leaf
-from fakel.tensor.dtypes import dtype, uint16, uint32, uint64
+from fakel.tensor.dtypes import dtype
 from fakel.tensor.storage import Storage
 from fakel.tensor.tensor import Tensor
-
-# PyTorch has no typed storage for these, so that it writes raw bytes and names the dtype apart
-UNTYPED = (uint16, uint32, uint64)
+from fakel.tensor.typed_storage import UNTYPED, TypedStorage, tensor_on
 
 _INTERNAL = frozenset(Tensor.__annotations__) | {"_backward_hooks"}
 
@@ -83,22 +81,6 @@ def _deepcopy(value: Any, memo: dict[int, Any]) -> Any:
     return copy.deepcopy(value, memo)
 
 
-class RawStorage:
-    """Bytes from a file whose dtype is only known when a tensor is made of them."""
-
-    def __init__(self, content: np.ndarray) -> None:
-        self.content = content
-        self.typed: dict[dtype, Storage] = {}
-
-    def as_dtype(self, element_type: dtype) -> Storage:
-        """The storage of that dtype on these bytes; the same one every time."""
-        if element_type not in self.typed:
-            self.typed[element_type] = new_storage(
-                self.content.view(element_type.storage), element_type
-            )
-        return self.typed[element_type]
-
-
 def new_storage(flat: np.ndarray, element_type: dtype) -> Storage:
     """A storage that owns this flat array (in storage dtype)."""
     return Storage(leaf(flat, element_type), element_type, flat.size)
@@ -107,35 +89,6 @@ def new_storage(flat: np.ndarray, element_type: dtype) -> Storage:
 def storage_array(storage: Storage) -> np.ndarray:
     """The computed elements of a storage, flat, in storage dtype; not to be written."""
     return np.asarray(computed(storage.node)).reshape(-1)
-
-
-def tensor_on(
-    storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
-) -> Tensor:
-    """A tensor that shows the storage with this geometry.
-
-    Raises:
-        RuntimeError: the geometry is malformed or reaches beyond the storage.
-    """
-    shape, strides = tuple(shape), tuple(strides)
-    numbers = (offset, *shape, *strides)
-    if len(shape) != len(strides) or any(type(n) is not int or n < 0 for n in numbers):
-        raise RuntimeError(
-            f"cannot show a storage with sizes {shape}, strides {strides}, offset {offset}"
-        )
-    reach = 0
-    if 0 not in shape:
-        reach = offset + 1 + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if reach > storage.length:
-        itemsize = storage.dtype.itemsize
-        raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
-            f"and itemsize {itemsize} requiring a storage size of {reach * itemsize} are out of "
-            f"bounds for storage of size {storage.length * itemsize}"
-        )
-    whole = Tensor._from_node(storage.node)
-    whole._storage = storage
-    return whole._strided_alias(shape, strides, offset)
 
 
 def _rebuild_storage(element_type: dtype, flat: np.ndarray) -> Storage:
@@ -150,13 +103,13 @@ copyreg.pickle(Storage, _reduce_storage)
 
 
 def _rebuild_tensor(
-    storage: Storage | RawStorage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    storage: Storage | TypedStorage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> Tensor:
     return _rebuild_tensor_v2(storage, offset, shape, strides, False, None)
 
 
 def _rebuild_tensor_v2(
-    storage: Storage | RawStorage,
+    storage: Storage | TypedStorage,
     offset: int,
     shape: tuple[int, ...],
     strides: tuple[int, ...],
@@ -169,8 +122,8 @@ def _rebuild_tensor_v2(
     Hooks are never saved. `metadata` marks lazily conjugated or negated values; fakel makes them
     real.
     """
-    if isinstance(storage, RawStorage):
-        raise RuntimeError("cannot make a tensor of a storage without a dtype")
+    if isinstance(storage, TypedStorage):
+        storage = storage._storage()
     tensor = tensor_on(storage, offset, shape, strides)
     if metadata:
         tensor = _with_metadata(tensor, metadata)
@@ -192,7 +145,7 @@ def _with_metadata(tensor: Tensor, metadata: dict[str, Any]) -> Tensor:
 
 
 def _rebuild_tensor_v3(
-    storage: Storage | RawStorage,
+    storage: Storage | TypedStorage,
     offset: int,
     shape: tuple[int, ...],
     strides: tuple[int, ...],
@@ -202,9 +155,10 @@ def _rebuild_tensor_v3(
     metadata: dict[str, Any] | None = None,
 ) -> Tensor:
     """As `_rebuild_tensor_v2`, for a storage of bytes and a dtype given apart."""
-    typed = storage.as_dtype(element_type) if isinstance(storage, RawStorage) else storage
+    if isinstance(storage, TypedStorage):
+        storage = storage._untyped_storage.as_dtype(element_type)
     return _rebuild_tensor_v2(
-        typed, offset, shape, strides, requires_grad, backward_hooks, metadata
+        storage, offset, shape, strides, requires_grad, backward_hooks, metadata
     )
 
 

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from fakel.graph import COPY, Node, computed, leaf, note_write, record
+from fakel.graph import COPY, Node, computed, contents, leaf, note_write, record
 from fakel.tensor.dtypes import dtype
 
 # shape and strides
@@ -102,6 +102,19 @@ class Storage:
         else:
             note_write(self)
             self.node = node
+
+    def resize(self, length: int) -> None:
+        """Gives the buffer another length; what is new at its end is zero."""
+        flat = np.zeros(length, self.dtype.storage)
+        kept = min(length, self.length)
+        flat[:kept] = np.reshape(contents(self.node), -1)[:kept]
+        note_write(self)
+        self.node, self.length, self.exposed, self.layout = (
+            leaf(flat, self.dtype),
+            length,
+            None,
+            None,
+        )
 
     def copy(self) -> Storage:
         """A storage of its own with the same value."""

@@ -325,3 +325,63 @@ def test_anomaly_mode_names_the_users_line():
             y = package.sqrt(x)  # this line
             (y * 0).sum().backward()
     assert any("y = package.sqrt(x)  # this line" in str(warning.message) for warning in caught)
+
+
+@scripts(
+    of_a_function="""
+        class Scale(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, w, x, b):
+                ctx.save_for_backward(w, x)
+                ctx.note = "mine"
+                return w * x + b
+
+            @staticmethod
+            def backward(ctx, grad):
+                w, x = ctx.saved_tensors
+                return grad * x, grad * w, grad * 1
+
+        w = torch.full((1,), 2.0, requires_grad=True)
+        b = torch.full((1,), 3.0, requires_grad=True)
+        z = Scale.apply(w, torch.ones(1), b)
+        node = z.grad_fn
+        print(node.apply(torch.ones(1)), node.apply(torch.ones(1)), node.apply(3))
+        print(node.saved_tensors, node.needs_input_grad, node.note, hasattr(node, "other"))
+        for call in (lambda: node(torch.ones(1)), lambda: node.apply(1, 2), lambda: node.other):
+            try:
+                call()
+            except Exception as error:
+                print(type(error).__name__, error)
+        z.backward()
+        print(w.grad, b.grad)
+        node.apply(torch.ones(1))
+    """,
+    of_operators="""
+        a = torch.arange(3.0, requires_grad=True)
+        w = torch.ones(3, requires_grad=True)
+        ones = torch.ones(3)
+        print((a * 2).grad_fn(ones), (a * w).grad_fn(ones), a.exp().grad_fn(ones))
+        print(a.sum().grad_fn(torch.tensor(1.0)), (a * 2).grad_fn(None), a.exp().grad_fn(None))
+        print([g.tolist() for g in (a * w).grad_fn(ones)])
+        print(a.exp().grad_fn(torch.ones(3, requires_grad=True)).requires_grad)
+        print(a.sort().values.grad_fn(ones).tolist())
+        hooked = a * 3
+        hooked.register_hook(lambda grad: grad * 10)
+        hooked.grad_fn.register_hook(lambda inputs, outputs: print("never"))
+        print(hooked.grad_fn(ones)[0])
+        leaf = a.sum().grad_fn.next_functions[0][0]
+        print(leaf(ones), leaf(ones), a.grad)
+        node = a.exp().grad_fn
+        for call in (lambda: node(), lambda: node(ones, ones), lambda: node(3)):
+            try:
+                call()
+            except Exception as error:
+                print(type(error).__name__, error)
+        y = a.exp()
+        y.sum().backward()
+        y.grad_fn(ones)
+    """,
+)
+def test_backward_nodes_are_called(script):
+    """A node gives the gradients of its inputs, without hooks and without freeing anything."""
+    run_both(script)
