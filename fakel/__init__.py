@@ -87,12 +87,16 @@ from fakel.tensor.formats import (
     strided,
 )
 from fakel.tensor.printing import set_printoptions
+from fakel.tensor.typed_storage import LEGACY as _STORAGES
+from fakel.tensor.typed_storage import TypedStorage
+from fakel.tensor.untyped_storage import UntypedStorage
 
 e, inf, nan, newaxis, pi = 2.718281828459045, float("inf"), float("nan"), None, 3.141592653589793
 
 globals().update({each.name: each for each in dtypes.ALL})
 globals().update(dtypes.ALIASES)
 globals().update(_FUNCTIONS[""])
+globals().update(_STORAGES)
 
 _use_executor(_chosen_executor())
 
@@ -113,6 +117,8 @@ __all__ = [
     "GradScaler",
     "Size",
     "Tensor",
+    "TypedStorage",
+    "UntypedStorage",
     "__version__",
     "accelerator",
     "amp",
@@ -192,4 +198,5 @@ __all__ = [
     *(each.name for each in dtypes.ALL),
     *dtypes.ALIASES,
     *_FUNCTIONS[""],
+    *_STORAGES,
 ]

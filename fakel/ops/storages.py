@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 
 from fakel.ops.data import array_of
-from fakel.ops.declare import FUNCTIONS, function, method
+from fakel.ops.declare import function, method
 from fakel.ops.inplace import check_history
 from fakel.tensor import Storage, Tensor
 from fakel.tensor.dtypes import dtype, int64
 from fakel.tensor.size import contiguous_strides
 from fakel.tensor.typed_storage import LEGACY, TypedStorage, tensor_on, warn_of_removal
 from fakel.tensor.untyped_storage import UntypedStorage
-
-FUNCTIONS[""].update(LEGACY, TypedStorage=TypedStorage, UntypedStorage=UntypedStorage)
 
 
 def _from_data(data: Any, kind: dtype) -> Tensor:

@@ -265,6 +265,7 @@ ELSEWHERE = {
             "IntTensor",
             "LongTensor",
             "ShortTensor",
+            "set_default_tensor_type",
             "from_dlpack",
             "from_numpy",
             "frombuffer",
