@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import sys
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any
 
@@ -54,7 +55,8 @@ def load(
         weights_only: True (the default): tensors, containers and plain numbers only, as PyTorch
             does. False: also plain data of Python and NumPy, and whole networks made of fakel's
             classes and of the program's own modules; PyTorch would load everything, and run code
-            from the file for it.
+            from the file for it. The environment's TORCH_FORCE_WEIGHTS_ONLY_LOAD=1 makes it True,
+            TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 the default False.
         mmap: read storages from the file when they are used, instead of now; `f` is a path then.
         **pickle_load_args: `encoding` says how texts of Python 2 are decoded ("utf-8").
 
@@ -63,8 +65,7 @@ def load(
         RuntimeError: the file is truncated or damaged, or its tensors lie on another device.
         FileNotFoundError: there is no such file.
     """
-    if weights_only is None:
-        weights_only = pickle_module is None
+    weights_only = _weights_only(weights_only, pickle_module)
     if weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     encoding = pickle_load_args.pop("encoding", "utf-8")
@@ -88,6 +89,31 @@ def load(
             if not weights_only:
                 raise
             raise pickle.UnpicklingError(_weights_only_message(str(error))) from None
+
+
+def _weights_only(asked: bool | None, pickle_module: Any) -> bool:
+    """What the caller asked for, unless the environment says otherwise."""
+    forced, lifted = (
+        os.getenv(f"TORCH_FORCE_{name}WEIGHTS_ONLY_LOAD", "0").lower() in ("1", "y", "yes", "true")
+        for name in ("", "NO_")
+    )
+    if forced and lifted:
+        raise RuntimeError(
+            "Only one of `TORCH_FORCE_WEIGHTS_ONLY_LOAD` or `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD` "
+            "should be set, but both were set."
+        )
+    if lifted and asked is None:
+        warnings.warn(
+            "Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected, since the"
+            "`weights_only` argument was not explicitly passed to `torch.load`, forcing "
+            "weights_only=False.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return False
+    if forced:
+        return True
+    return pickle_module is None if asked is None else asked
 
 
 def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:

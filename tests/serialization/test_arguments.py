@@ -7,8 +7,10 @@ import os
 import stat
 import subprocess
 import sys
+import warnings
 import zipfile
 
+import numpy as np
 import pytest
 
 import fakel
@@ -37,6 +39,26 @@ def test_map_location(torch):
             messages.append(str(caught.value))
         if not callable(location):
             assert messages[0] == messages[1].replace("fakel", "torch")
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+@pytest.mark.parametrize("forced", ["0", "1"])
+@pytest.mark.parametrize("lifted", ["0", "YES"])
+def test_the_environment_decides_on_weights_only(asked, forced, lifted, torch, monkeypatch):
+    """A file with a NumPy array is loaded, refused or warned of as PyTorch does."""
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", forced)
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", lifted)
+    seen = []
+    for module in (torch, fakel):
+        content = saved(np.arange(3.0), module)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                result = module.load(content, weights_only=asked).tolist()
+            except Exception as error:
+                result = type(error), str(error).splitlines()[0]
+        seen.append((result, [(str(each.message), each.filename) for each in caught]))
+    assert seen[0] == seen[1]
 
 
 def test_files_from_other_devices(torch):
