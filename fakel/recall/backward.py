@@ -278,22 +278,8 @@ def _template(
     if any(type(node) is not Node for node in nodes):
         raise SpoiltError("calls were recalled meanwhile")
     positions = {id(node): i for i, node in enumerate(nodes)}
-    gradients, writes, wanted = [], [], []
-    allowed = {id(gradient) for gradient in before if gradient is not None}
-    if any(id(tensor) not in allowed for tensor in capture.written):
-        raise SpoiltError("something else was written in place")
-    for number, parameter in enumerate(run.parameters):
-        gradient = parameter._grad
-        if gradient is before[number]:
-            if gradient is not None and any(each is gradient for each in capture.written):
-                writes.append((number, gradient._storage.node))
-                wanted.append(gradient._storage.node)
-            continue
-        storage = gradient._storage
-        if gradient._strides is not None or gradient._grad_fn is not None or storage.exposed:
-            raise SpoiltError("an unusual gradient")
-        gradients.append((number, storage.node, gradient._shape, storage.dtype, storage.length))
-        wanted.append(storage.node)
+    gradients, writes = _gradients(capture, run, before)
+    wanted = [gradient[1] for gradient in gradients] + [node for _, node in writes]
     saved: list[tuple[int, int]] = []
     saved_nodes: list[Node] = []
     constants: list[Node] = []
@@ -334,6 +320,30 @@ def _template(
         [(number, slots[id(node)]) for number, node in writes],
         sum(map(bytes_of, nodes)),
     )
+
+
+def _gradients(
+    capture: _Capture, run: Run, before: list[Any]
+) -> tuple[list[tuple[int, Node, Size, Any, int]], list[tuple[int, Node]]]:
+    """The parameters that got their first gradient, and those whose gradient was added to, with
+    the gradients' nodes.
+    """
+    allowed = {id(gradient) for gradient in before if gradient is not None}
+    if any(id(tensor) not in allowed for tensor in capture.written):
+        raise SpoiltError("something else was written in place")
+    written = {id(tensor) for tensor in capture.written}
+    first, added = [], []
+    for number, parameter in enumerate(run.parameters):
+        gradient = parameter._grad
+        if gradient is before[number]:
+            if id(gradient) in written:
+                added.append((number, gradient._storage.node))
+            continue
+        storage = gradient._storage
+        if gradient._strides is not None or gradient._grad_fn is not None or storage.exposed:
+            raise SpoiltError("an unusual gradient")
+        first.append((number, storage.node, gradient._shape, storage.dtype, storage.length))
+    return first, added
 
 
 _new = object.__new__

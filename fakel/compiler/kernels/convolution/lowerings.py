@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +45,9 @@ from fakel.graph import Node
 
 # Fewer multiplications than this are not worth waking other threads.
 SMALL = 1 << 17
+
+# where a result begins, and its strides
+Place = tuple[Access, tuple[int, int, int, int]]
 
 
 def supported(*accesses: Access | None) -> bool:
@@ -148,37 +152,67 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
         return True
     result = four_dimensional(plan.result(node))
     source, weight = four_dimensional(source), four_dimensional(weight)
-    inputs = weight.shape[0] // geometry.groups
-    o, c, _, _ = weight.strides
-    ways = [
-        _residues(size, taps, s, p, d)
-        for size, taps, s, p, d in zip(
-            result.shape[2:],
+    steps = two_dimensional(geometry.stride, 1)
+    if steps[1] == 1 or result.shape[3] == 1:
+        strides = (*result.strides[:2], steps[0] * result.strides[2], steps[1] * result.strides[3])
+
+        def in_place(first: tuple[int, int], size: tuple[int, int]) -> Place:
+            y, x = first
+            return moved(result, y * result.strides[2] + x * result.strides[3]), strides
+
+        _add_residues(plan, source, weight, bias, geometry, result.shape[2:], in_place)
+        return True
+    # columns would be written with gaps: parts are, which are then put together
+    planes, size = result.shape[:2], result.shape[2:]
+    places = part_places(planes, size, steps)
+    parts = plan.scratch(places[-1, -1], source.dtype)
+
+    def apart(first: tuple[int, int], size: tuple[int, int]) -> Place:
+        elements = math.prod(size)
+        return moved(parts, places[first]), (planes[1] * elements, elements, size[1], 1)
+
+    _add_residues(plan, source, weight, bias, geometry, size, apart)
+    plan.call(
+        interleave(source.scalar, planes, size, steps, result.strides), [parts, result],
+        writes=[result], parallel=result.count > 1 << 14,
+    )  # fmt: skip
+    return True
+
+
+def _add_residues(
+    plan: Any,
+    source: Access,
+    weight: Access,
+    bias: Access | None,
+    geometry: Any,
+    size: tuple[int, ...],
+    place_of: Callable[[tuple[int, int], tuple[int, int]], Place],
+) -> None:
+    """Adds the correlations that a transposed convolution is, one for each pair of residues.
+
+    Args:
+        size: of the result.
+        place_of: where the rows and columns of a pair lie, by the first of them and how many there
+            are.
+    """
+    rows, columns = (
+        _residues(length, taps, s, p, d)
+        for length, taps, s, p, d in zip(
+            size,
             weight.shape[2:],
             two_dimensional(geometry.stride, 1),
             two_dimensional(geometry.padding, 0),
             two_dimensional(geometry.dilation, 1),
             strict=True,
         )
-    ]
-    steps = two_dimensional(geometry.stride, 1)
-    rs, planes, size = result.strides, result.shape[:2], result.shape[2:]
-    # columns with gaps are written to parts, which are then put together
-    apart = steps[1] > 1 and size[1] > 1
-    places = part_places(planes, size, steps)
-    whole = plan.scratch(places[-1, -1], source.dtype) if apart else result
-    for first_row, vertical, tap_row, row_step in ways[0]:
-        for first_column, horizontal, tap_column, column_step in ways[1]:
-            ys, xs = weight.strides[2:]
-            part = moved(weight, tap_row * ys + tap_column * xs)
-            strides = (inputs * o, c, o, row_step * ys, column_step * xs)
-            if apart:
-                rows, columns = vertical.outputs, horizontal.outputs
-                place = moved(whole, places[first_row, first_column])
-                lies = (planes[1] * rows * columns, rows * columns, columns, 1)
-            else:
-                place = moved(result, first_row * rs[2] + first_column * rs[3])
-                lies = (*rs[:2], steps[0] * rs[2], steps[1] * rs[3])
+    )
+    inputs = weight.shape[0] // geometry.groups
+    o, c, y, x = weight.strides
+    for first_row, vertical, tap_row, row_step in rows:
+        for first_column, horizontal, tap_column, column_step in columns:
+            place, strides = place_of(
+                (first_row, first_column), (vertical.outputs, horizontal.outputs)
+            )
             spec = Correlation(
                 scalar=source.scalar,
                 batch=source.shape[0],
@@ -189,16 +223,12 @@ def convolution_transposed(plan: Any, node: Node) -> bool:
                 horizontal=horizontal,
                 size=source.shape[2:],  # type: ignore[arg-type]
                 strides=source.strides,  # type: ignore[arg-type]
-                result_strides=lies,
+                result_strides=strides,
                 has_bias=bias is not None,
             )
-            add_correlation(plan, spec, source, (part, strides), bias, place)
-    if apart:
-        plan.call(
-            interleave(source.scalar, planes, size, steps, rs), [whole, result], writes=[result],
-            parallel=result.count > 1 << 14,
-        )  # fmt: skip
-    return True
+            part = moved(weight, tap_row * y + tap_column * x)
+            steps = (inputs * o, c, o, row_step * y, column_step * x)
+            add_correlation(plan, spec, source, (part, steps), bias, place)
 
 
 @lowers("convolution_weight_gradient")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fakel.compiler.kernels.convolution.blocks import Correlation, Tile, accumulate, tap_offsets
@@ -68,53 +68,47 @@ def convolution_relu_pool(plan: Any, convolution: Node, pool: Node, relu: bool =
     if not supported(source, weight, bias) or not all(math.prod(s) for s in pool.shape):
         return False
     window = pool.parameters["window"]
-    kernel = two_dimensional(window.kernel, 1)
-    apart = two_dimensional(window.stride, 1) == kernel
-    inside = not any(window.padding) and all(
-        o * k <= n
-        for o, k, n in zip(window.output, window.kernel, convolution.shape[2:], strict=True)
-    )
-    if not (apart and inside) or set(window.dilation) != {1}:
+    if not _tiles(window, convolution.shape[2:]):
         return False
     geometry = convolution.parameters["geometry"]
     spec = correlation_of(source, weight, bias, convolution.shape, geometry)
-    pooled = two_dimensional(window.output, 1)
+    kernel, pooled = two_dimensional(window.kernel, 1), two_dimensional(window.output, 1)
     o, c, y, x = four_dimensional(weight).strides
-    packing = (weight, (spec.outputs * o, o, c, y, x))
+    strides = (spec.outputs * o, o, c, y, x)
     tile = _pooled_tile(spec, kernel[1], pooled[1])
     least = math.inf if tile is None else _cycles(spec, tile, kernel, pooled)
+    # kernels that read the weight and the bias where they lie
     in_place: Callable[[], Kernel] | None = None
     if bias is None or bias.strides[0] == 1:
         rows, lines = pooled_tile(spec, kernel, pooled), line_tile(spec, kernel, pooled)
         if rows is not None and rows.cycles(spec) < least:
             least = rows.cycles(spec)
-            in_place = functools.partial(correlate_rows_and_pool, spec, rows, packing[1], relu)
+            in_place = functools.partial(correlate_rows_and_pool, spec, rows, strides, relu)
         if lines is not None and contiguous(weight) and lines.cycles(spec) < least:
             in_place = functools.partial(correlate_lines_and_pool, spec, lines, relu)
-    if in_place is not None:
-        values, indices = plan.results(pool)
-        images = place_images(plan, spec, source, spec.framed)
-        biases = [] if bias is None else [bias]
-        plan.call(
-            in_place(),
-            [images, weight, *biases, values, indices],
-            writes=[values, indices],
-            parallel=spec.products > SMALL,
-            fine=True,
-        )
-        return True
-    if tile is None:
+    if in_place is None and tile is None:
         return False
-    values, indices = plan.results(pool)
-    prepared = prepare(plan, spec, tile, source, packing, bias, spec.framed)
-    plan.call(
-        correlate_and_pool(spec, tile, kernel, pooled, relu),
-        [*prepared, values, indices],
-        writes=[values, indices],
-        parallel=spec.batch > 1,
-        fine=True,
-    )
+    results = list(plan.results(pool))
+    if in_place is not None:
+        images = place_images(plan, spec, source, spec.framed)
+        arguments = [images, weight, *([] if bias is None else [bias]), *results]
+        parallel = spec.products > SMALL
+        plan.call(in_place(), arguments, writes=results, parallel=parallel, fine=True)
+    else:
+        assert tile is not None
+        prepared = prepare(plan, spec, tile, source, (weight, strides), bias, spec.framed)
+        made = correlate_and_pool(spec, tile, kernel, pooled, relu)
+        plan.call(made, [*prepared, *results], writes=results, parallel=spec.batch > 1, fine=True)
     return True
+
+
+def _tiles(window: Any, size: Sequence[int]) -> bool:
+    """Whether windows of pooling lie side by side, all of them inside of what is pooled."""
+    inside = not any(window.padding) and all(
+        o * k <= n for o, k, n in zip(window.output, window.kernel, size, strict=True)
+    )
+    apart = two_dimensional(window.stride, 1) == two_dimensional(window.kernel, 1)
+    return apart and inside and set(window.dilation) == {1}
 
 
 def _pooled_tile(spec: Correlation, width: int, pooled: int) -> Tile | None:

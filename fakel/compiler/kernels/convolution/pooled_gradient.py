@@ -43,6 +43,8 @@ from fakel.tensor.dtypes import int32
 _PARTS = 16
 # A pooled element's taps times the elements of its window: from here on the sparse sum is faster.
 _WORTHWHILE = 32
+# Taps of a row, all of which stay in registers.
+_WIDEST = 16
 # Elements of images, and windows of a channel, that are in use at the same time.
 _NEAR = 8192
 
@@ -141,20 +143,17 @@ def sparse_weight_gradient(
     source, gradient, chosen, maxima = (
         plan.read(each) for each in (input, output_gradient, indices, pooled)
     )
-    geometry = weight_gradient.parameters["geometry"]
-    if geometry.groups != 1 or geometry.dilation[-1] != 1:
-        return False
     if not supported(source, gradient, maxima) or chosen.dtype.name != "int64":
         return False
     if not all(contiguous(access) for access in (gradient, chosen, maxima)):
         return False
-    shape = weight_gradient.shape
-    map_shape = weight_gradient.inputs[1].shape
-    spared = math.prod(map_shape[2:]) // math.prod(gradient.shape[2:])
-    if shape[-1] * spared < _WORTHWHILE or shape[-1] > 16:
+    if not _pays(weight_gradient, math.prod(gradient.shape[2:])):
         return False
+    shape = weight_gradient.shape
     seen = four_dimensional(source)
-    vertical, horizontal = axes(map_shape[2:], shape[2:], geometry)
+    vertical, horizontal = axes(
+        weight_gradient.inputs[1].shape[2:], shape[2:], weight_gradient.parameters["geometry"]
+    )
     spec = SparseGradient(
         scalar=source.scalar,
         batch=seen.shape[0],
@@ -183,6 +182,17 @@ def sparse_weight_gradient(
     )  # fmt: skip
     plan.call(join_sparse(spec), [sums, *results], writes=results, parallel=False)
     return True
+
+
+def _pays(weight_gradient: Node, pooled: int) -> bool:
+    """Whether there is a kernel for a geometry, with so many windows a channel, that is faster than
+    the dense gradient.
+    """
+    geometry, taps = weight_gradient.parameters["geometry"], weight_gradient.shape[-1]
+    if geometry.groups != 1 or geometry.dilation[-1] != 1 or taps > _WIDEST:
+        return False
+    spared = math.prod(weight_gradient.inputs[1].shape[2:]) // pooled
+    return bool(taps * spared >= _WORTHWHILE)
 
 
 @functools.lru_cache(maxsize=256)
