@@ -23,6 +23,7 @@ from fakel.compiler.planning.plan import Plan
 from fakel.graph import Node
 
 PASSES = (
+    # values are changed, then grouped; a value is in one group, that of the first pass to want it
     KeepProductShape(),
     ComposeViews(),
     ShareCommon(),
