@@ -58,10 +58,13 @@ def test_reductions_over_any_axes(shape, dim, strided):
             x.var(every),
             x.std(every),
             x.norm(dim=every),
+            x.norm(1, every),
+            x.norm(float("inf"), every),
             x.logsumexp(every),
             (x > 2).any(dim=every),
             (x < 3).all(dim=every),
             (x > 0).sum(every),
+            (x > 0).count_nonzero(every),
         )
     )
 
