@@ -19,6 +19,7 @@ GEOMETRIES = [
     ((2, 3, 9, 9), 5, (3, 3), 1, 1, 1, 1),
     ((9, 1, 28, 28), 10, (5, 5), 1, 0, 1, 1),
     ((16, 17, 7, 13), 33, (3, 2), 1, (1, 0), 1, 1),
+    ((16, 24, 9, 10), 40, (3, 3), 1, 1, 1, 1),  # threads frame blocks of images
     ((3, 4, 10, 11), 6, (3, 3), 2, 1, 1, 2),
     ((2, 6, 12, 9), 6, (3, 3), 1, 1, 1, 6),
     ((2, 6, 12, 9), 12, (3, 3), 2, 1, 1, 6),
@@ -108,6 +109,13 @@ def test_transposed(dims, stride, padding, dilation, groups):
     both(lambda: transposed(dims, stride, padding, dilation, groups))
 
 
+@pytest.mark.parametrize("size", [(5, 20), (6, 1), (1, 6)])
+def test_transposed_with_strides_over_long_and_short_rows(size):
+    fakel.manual_seed(0)
+    x, w = fakel.randn(2, 3, *size), fakel.randn(3, 20, 3, 3)
+    both(lambda: [nn.functional.conv_transpose2d(x, w, stride=2, padding=1)])
+
+
 def test_operands_that_do_not_lie_in_order():
     both(turned_inputs)
 
@@ -119,6 +127,7 @@ def test_narrower_vectors(chosen):
     with target.override(chosen):
         both(lambda: geometry(GEOMETRIES[0]))
         both(lambda: geometry(((2, 4, 7, 7), 18, (3, 3), 1, 1, 1, 1)))
+        both(lambda: geometry(((2, 8, 5, 7), 40, (3, 3), 1, 0, 1, 1)))
 
 
 def test_the_chosen_tile_keeps_both_multipliers_busy():

@@ -35,6 +35,15 @@ def test_windows_of_sequences():
     compare_gradients(lambda x: F.avg_pool1d(x.exp(), 3, 2), x)
 
 
+def test_images_that_do_not_lie_in_order():
+    x = drawn(2, 3, 9, 41)
+    compare_gradients(lambda x: F.max_pool2d(x.transpose(2, 3), 3, 2, 1), x)
+    compare_gradients(lambda x: F.avg_pool2d(x.transpose(2, 3), 3, 2, 1), x)
+    compare_gradients(lambda x: F.avg_pool2d(x, 2, divisor_override=3), x)
+    compare_gradients(lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), x)
+    compare_gradients(lambda x: F.adaptive_avg_pool2d(x.transpose(2, 3), (3, 4)), x)
+
+
 def test_nan_is_greater_than_everything():
     x = drawn(2, 3, 8, 40)
     x[0, 1, 3, 17] = np.nan

@@ -74,3 +74,13 @@ def test_heads_are_copied_from_where_they_lie():
     check(record)
     expected = [each.swapaxes(1, 2).reshape(2, 5, 12) for each in gradients]
     np.testing.assert_array_equal(record()[0].numpy(), np.concatenate(expected, 2))
+
+
+def test_what_has_no_kernel_is_joined_by_the_interpreter():
+    def record():
+        x = fakel.zeros(2, 3, dtype=fakel.bfloat16).requires_grad_()
+        (x[:, :2].sum() + 2 * x[:, 2:].sum()).backward()
+        return [x.grad.float()]
+
+    assert "join_slices" in repr(check(record).plan.graph)
+    np.testing.assert_array_equal(record()[0].numpy(), [[1, 1, 2], [1, 1, 2]])
