@@ -240,7 +240,7 @@ def _smooth_cross_entropy(logarithms, target, weight, ignore_index, reduction, l
     if weight is not None:
         weighted = logarithms * weight.reshape([-1, *[1] * (logarithms.ndim - 1 - dim)])
     ignored = target == ignore_index
-    smooth = -weighted.sum(dim).masked_fill(ignored, 0.0)
+    smooth = (-weighted.sum(dim)).masked_fill(ignored, 0.0)
     if reduction != "none":
         smooth = smooth.sum()
     if reduction == "mean":
@@ -252,7 +252,8 @@ def _smooth_cross_entropy(logarithms, target, weight, ignore_index, reduction, l
             total = kept.sum()
         smooth = smooth / total
     classes = logarithms.shape[dim]
-    return sharp * (1 - label_smoothing) + smooth * (label_smoothing / classes)
+    sharp = retitled(sharp * (1 - label_smoothing), "MulBackward1")
+    return sharp + retitled(smooth * (label_smoothing / classes), "MulBackward1")
 
 
 def _probability_cross_entropy(logarithms, target, weight, reduction, label_smoothing):

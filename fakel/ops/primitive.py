@@ -35,6 +35,14 @@ _POINTWISE = frozenset(
     """.split()
 )
 
+# of PyTorch's nodes with one input, of which the numbers beside it are none
+_OF_ONE_TENSOR = frozenset(
+    """
+    AddBackward1 ClampBackward1 ClampMaxBackward0 ClampMinBackward0 DivBackward1 MaskedFillBackward0
+    MulBackward1 SubBackward1
+    """.split()
+)
+
 _NOT_SAVED = ("grad", "grads", "needs")
 _ONE_RESULT = {f"result{index or ''}": index for index in range(10)}
 
@@ -211,6 +219,8 @@ class PrimitiveBackward(Backward):
 
     def inputs(self) -> Sequence[int]:
         primitive = self.primitive
+        if self.name() in _OF_ONE_TENSOR:
+            return (0,)
         if primitive.joint is not None:
             return super().inputs()
         named = zip(range(len(self.edges)), primitive.inputs, strict=False)

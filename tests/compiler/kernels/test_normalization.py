@@ -8,6 +8,7 @@ import pytest
 import fakel
 from fakel import nn
 from tests.compiler.native import both
+from tests.support.execution import written_for
 
 F = nn.functional
 
@@ -104,6 +105,33 @@ def test_large_rows_keep_their_precision():
     )
     _, (found, _), _ = both(lambda: pulled(lambda x: F.layer_norm(x, (100_000,)), x))
     np.testing.assert_allclose(found, exact, atol=2e-4)
+
+
+@pytest.mark.parametrize("chosen", ["host", "AVX2", "NEON"])
+@pytest.mark.parametrize("shape", [(4, 4, 97), (2, 4, 3000), (64, 4, 7)])
+@pytest.mark.parametrize("value", [10000.1, 1e6 / 3, 1.2345e15])
+def test_rows_of_equal_numbers_give_zeros(chosen, shape, value):
+    # an error of the mean, however small beside it, would be divided by the root of epsilon
+    x = np.full(shape, value, np.float32)
+    with written_for(chosen):
+        for function in (
+            lambda x: F.layer_norm(x, shape[-1:]),
+            lambda x: F.layer_norm(x, shape[1:]),
+            lambda x: F.group_norm(x, 2),
+            lambda x: F.batch_norm(x, None, None, training=True),
+        ):
+            for found in both(lambda function=function: (function(fakel.tensor(x)).numpy(),))[:2]:
+                np.testing.assert_array_equal(found[0], np.zeros(shape))
+
+
+def test_hardly_different_large_numbers_are_nearer_to_the_truth_than_pytorchs(torch):
+    x = (1e5 + (np.arange(100) == 3) + np.zeros((4, 1))).astype(np.float32)
+    wide = x.astype(np.longdouble)
+    wide -= wide.mean(1, keepdims=True)
+    exact = wide / np.sqrt((wide**2).mean(1, keepdims=True) + 1e-5)
+    theirs = torch.nn.functional.layer_norm(torch.tensor(x), (100,)).numpy()
+    for (ours,) in both(lambda: (F.layer_norm(fakel.tensor(x), (100,)).numpy(),))[:2]:
+        assert np.abs(ours - exact).max() <= min(1e-5, np.abs(theirs - exact).max())
 
 
 def test_softmax_of_extreme_numbers():

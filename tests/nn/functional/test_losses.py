@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fakel
 from tests.nn.functional.agreement import assert_agree, numbers
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
@@ -196,3 +197,37 @@ def test_alignments(torch, reduction, zero_infinity):
         np.array([[0, 2, 2], [3, 4, 0], [4, 4, 4]]),
         order=1,
     )
+
+
+def history(node):
+    """The names of a backward node and of all that it hands gradients to."""
+    if node is None:
+        return None
+    return node.name(), [history(each) for each, _ in node.next_functions]
+
+
+@reductions
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ["classes", "probabilities"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_history_of_cross_entropy(torch, reduction, shape, kind, smoothing):
+    given = numbers(*shape)
+    target = classes(shape) if kind == "classes" else unit(*shape)
+
+    def found(package):
+        x = package.tensor(given, requires_grad=True)
+        loss = package.nn.functional.cross_entropy(
+            x, package.tensor(target), reduction=reduction, label_smoothing=smoothing
+        )
+        return history(loss.grad_fn)
+
+    assert found(fakel) == found(torch)
+
+
+def test_the_history_of_numbers_beside_a_tensor(torch):
+    def found(package):
+        x = package.ones(3, requires_grad=True)
+        results = (x.clamp(0, 1), x.clamp(min=0), x.clamp(max=1), x.masked_fill(x > 0, 2.0))
+        return [history(result.grad_fn) for result in results]
+
+    assert found(fakel) == found(torch)
