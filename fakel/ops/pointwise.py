@@ -147,6 +147,11 @@ def clamp(input, min=None, max=None):
         RuntimeError: when neither bound is given.
     """
     check_tensor("clamp", "input", 1, input)
+    return _clamped(input, min, max, _clamp)
+
+
+def _clamped(input, min, max, node):
+    """``clamp``, with the node to be recorded when the bounds are numbers."""
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
@@ -168,7 +173,6 @@ def clamp(input, min=None, max=None):
     upper = None if max is None else as_tensor(max, kind)
     shapes = [bound._shape for bound in (lower, upper) if bound is not None]
     shape = broadcast_shapes(input._shape, *shapes)
-    node = _clamp if len(bounds) == 2 else _clamp_below if max is None else _clamp_above
     if isinstance(bounds[0], Tensor):
         node = _clamp_to_tensors
     return node(as_tensor(input, kind), lower, upper, shape=shape)
@@ -179,7 +183,7 @@ def clamp_min(input, min):
     """Each element, at least min."""
     if isinstance(min, Tensor):
         refuse("maximum_cpu", result_type(input, min), COMPLEX)
-    return clamp(input, min=min)
+    return _clamped(input, min, None, _clamp_below)
 
 
 @operator(inplace=True)
@@ -187,7 +191,7 @@ def clamp_max(input, max):
     """Each element, at most max."""
     if isinstance(max, Tensor):
         refuse("minimum_cpu", result_type(input, max), COMPLEX)
-    return clamp(input, max=max)
+    return _clamped(input, None, max, _clamp_above)
 
 
 def _declare_extremum(name, meaning, documentation, input_share, other_share, aliases=()):

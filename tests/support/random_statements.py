@@ -455,7 +455,8 @@ def _index(write: Writer):
     spread = "True" if write.chance(60) else "False"
     if spread == "False":  # which of several values stays is undefined
         return False
-    return write.add(f"{name}.index_put_(({flat}.long(),), {write.new(x, x.shape[1:])}, {spread})")
+    rows = f"indices(0, {x.shape[0]}, ({shape[0]},), {write.seed()} + turn)"
+    return write.add(f"{name}.index_put_(({rows},), {write.new(x, x.shape[1:])}, {spread})")
 
 
 def _integer(write: Writer) -> str:
