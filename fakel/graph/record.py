@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from fakel.graph.node import FAILED, Node, Operator
+from fakel.graph.node import FAILED, OUTPUT, Node, Operator
 from fakel.graph.run import Call, Run, expand, forget_states
 from fakel.graph.undo import Journal, Moment, former
 from fakel.interpreter import Interpreter
@@ -102,7 +102,9 @@ def record(
         watching.capture.spoil("another thread records")
     if type(dtype) is not tuple:
         recorder.bytes += math.prod(shape) * dtype.itemsize
-    flush_if_much()
+        # a node with several outputs is computed together with what picks each of them
+        if operator is not OUTPUT:
+            flush_if_much()
     return node
 
 

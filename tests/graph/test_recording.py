@@ -2,13 +2,14 @@
 
 import gc
 import os
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 import fakel
-from fakel.graph import AtOnce, Operator, flush, leaf, record
+from fakel.graph import OUTPUT, AtOnce, Operator, flush, leaf, record
 from fakel.graph import record as record_node
 from fakel.graph.record import PENDING_NODES, _recorder
 from fakel.tensor import Tensor, dtypes
@@ -214,3 +215,15 @@ def test_gradients_and_writes_at_once():
     with AtOnce():
         actual = [each.tolist() for each in trained()]
     assert actual == expected == [[3.0, 6.0, 3.0], [12.0, 0.0, 12.0]]
+
+
+def test_several_outputs_are_never_parted_by_a_flush(monkeypatch):
+    """However much is pending, no program begins with a node whose value is several arrays."""
+    monkeypatch.setattr(sys.modules["fakel.graph.record"], "PENDING_NODES", 0)
+    kinds = (dtypes.float32, dtypes.float32)
+    both = Operator("both", lambda input: (input, input + 1))
+    node = record_node(both, (leaf(np.zeros(2, np.float32), kinds[0]),), {}, ((2,), (2,)), kinds)
+    outputs = [record_node(OUTPUT, (node,), {"index": i}, (2,), kinds[i]) for i in (0, 1)]
+    assert node.value is None
+    after = record_node(Operator("sum", np.add), tuple(outputs), {}, (2,), kinds[0])
+    assert after.value.tolist() == [1.0, 1.0] and outputs[1].value.tolist() == [1.0, 1.0]
