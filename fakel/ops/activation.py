@@ -149,7 +149,9 @@ def rrelu_(
 
 @primitive("elu")
 def _elu(input, *, alpha, scale, input_scale):
-    below = np.expm1(np.minimum(input, 0) * input_scale) * (alpha * scale)
+    # the negative zero stays one, which a minimum may lose
+    below = np.expm1(np.where(input > 0, np.zeros_like(input), input) * input_scale)
+    below *= alpha * scale
     return np.where(input > 0, input * scale, below)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import fakel
 from tests.support.execution import check
 
 FOUND = {
@@ -25,7 +26,21 @@ loss = loss + (p1 * p1).mean()
 loss.backward()
 look(p1=p1.grad)
 """,
+    # the interpreter lost the sign of zero, which PyTorch's kernels keep
+    "the sign of zero": """
+x = data('float32', (9,), 'normal', 0) * 0
+look(x=torch.signbit(F.celu(x, 0.7)), y=torch.signbit(F.selu(x)), z=torch.signbit(F.elu(-x, 0.5)))
+""",
 }
+
+
+def test_exponential_units_keep_the_sign_of_zero(torch):
+    def found(package, name):
+        x = package.tensor([-0.0, 0.0, -1.0])
+        return package.signbit(getattr(package.nn.functional, name)(x)).tolist()
+
+    for name in ("celu", "elu", "selu"):
+        assert found(fakel, name) == found(torch, name)
 
 
 @pytest.mark.parametrize("name", FOUND)
