@@ -10,6 +10,7 @@ from fakel.autograd.tape import retitled
 from fakel.ops.checks import check_fits
 from fakel.ops.declare import as_tensor, gradient, method, operator, primitive, scalar
 from fakel.ops.inplace import check_writable, store
+from fakel.recall.calls import recalled
 from fakel.tensor import Tensor, get_default_dtype
 from fakel.tensor.dtypes import dtype
 
@@ -22,7 +23,7 @@ def _full(value, *, size):
 gradient(_full, value=lambda grad: grad.sum())
 
 
-def filled(size: tuple[int, ...], value: Any, kind: dtype | None = None) -> Tensor:
+def _filled(size: tuple[int, ...], value: Any, kind: dtype | None = None) -> Tensor:
     """A tensor of one value; the value is a run-time argument of the program.
 
     Args:
@@ -32,6 +33,11 @@ def filled(size: tuple[int, ...], value: Any, kind: dtype | None = None) -> Tens
     size = tuple(size)
     result: Tensor = _full(scalar(value, kind), size=size, shape=size, dtype=kind)
     return result
+
+
+# other functions that create tensors compute them at once; a run that goes on without a template is
+# one that nothing is known of
+filled = recalled(_filled, numbers=True, creates=True)
 
 
 def zeros(size: tuple[int, ...], kind: dtype | None = None) -> Tensor:

@@ -38,6 +38,7 @@ def recalled(
     numbers: bool = False,
     constants: bool = False,
     refusal: Refusal | None = None,
+    creates: bool = False,
 ) -> Callable[..., Any]:
     """The function, recalled where it was captured.
 
@@ -46,6 +47,7 @@ def recalled(
         constants: the numbers go to operators as they are, so that what else is an operand was not
             made from them.
         refusal: what to raise for a call that raised an error, if not just that.
+        creates: it is worth recalling without a tensor among its arguments.
     """
 
     @functools.wraps(function)
@@ -81,8 +83,9 @@ def recalled(
                 free = numbers and not by_value
                 with recording():
                     return recall(known, function, args, kwargs, tensors, floats or [], free)
-            if known is None or known is _PLAIN or not tensors:
-                if known is None and tensors:
+            worthwhile = creates or tensors
+            if known is None or known is _PLAIN or not worthwhile:
+                if known is None and worthwhile:
                     _remember(key, _SEEN)
                 return function(*args, **kwargs)
             if floats and len(floats) == sum(map(is_operand, args)):
