@@ -73,6 +73,7 @@ from fakel.tensor import (
     result_type,
     set_default_dtype,
 )
+from fakel.tensor.caution import is_warn_always_enabled, set_warn_always
 from fakel.tensor.formats import (
     Layout as layout,
 )
@@ -149,6 +150,7 @@ __all__ = [
     "get_float32_matmul_precision",
     "get_num_threads",
     "iinfo",
+    "is_warn_always_enabled",
     "inf",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
@@ -186,6 +188,7 @@ __all__ = [
     "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_num_threads",
+    "set_warn_always",
     "set_printoptions",
     "signal",
     "special",

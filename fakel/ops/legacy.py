@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import cache, reduce
+from functools import reduce
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +15,7 @@ from fakel.ops.options import check_sizes
 from fakel.ops.refusals import refusal
 from fakel.ops.storages import TypedStorage, UntypedStorage, tensor_of
 from fakel.tensor import Size, Tensor, dtypes, get_default_dtype, set_default_dtype
+from fakel.tensor.caution import warn_once
 from fakel.tensor.device import device as torch_device
 
 
@@ -133,7 +133,11 @@ def set_default_tensor_type(t: Any, /) -> None:
         raise TypeError(
             "invalid type object: only floating-point types are supported as the default type"
         )
-    _warn_of_default_type()
+    warn_once(
+        "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use "
+        "torch.set_default_dtype() and torch.set_default_device() as alternatives.",
+        stacklevel=2,
+    )
     set_default_dtype(t.dtype)
 
 
@@ -145,13 +149,3 @@ def _named(name: str) -> Any:
     if len(rest) != 1 or rest[0] not in FUNCTIONS[""]:
         raise AttributeError(f"module 'torch' has no attribute {'.'.join(rest)!r}")
     return FUNCTIONS[""][rest[0]]
-
-
-@cache
-def _warn_of_default_type() -> None:
-    """Once, as PyTorch does."""
-    warnings.warn(
-        "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use "
-        "torch.set_default_dtype() and torch.set_default_device() as alternatives.",
-        stacklevel=3,
-    )

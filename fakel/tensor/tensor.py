@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from fakel.graph import VIEW, WRITE, Node, computed, contents, leaf, record, strided, watching
 from fakel.interpreter import narrow, widen
 from fakel.tensor import dtypes
+from fakel.tensor.caution import warn_once
 from fakel.tensor.device import CPU, device
 from fakel.tensor.dtypes import dtype
 from fakel.tensor.formats import Layout
@@ -587,11 +587,9 @@ class Tensor:
         return sorted(name for name in object.__dir__(self) if not name.startswith("_from_"))
 
 
-@cache
 def _warn_of_lost_gradient() -> None:
-    """Once, as PyTorch does."""
     what = "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior"
-    warnings.warn(f"{what}.\nConsider using tensor.detach() first.", UserWarning, stacklevel=3)
+    warn_once(f"{what}.\nConsider using tensor.detach() first.", stacklevel=3)
 
 
 _new = object.__new__

@@ -19,7 +19,8 @@ from tests.support.package import package
 def run_both(script: str) -> str:
     """Asserts that both packages give the same output; returns it."""
     torch = pytest.importorskip("torch")
-    torch.set_warn_always(True)  # PyTorch gives some warnings once a process
+    for each in (torch, package):
+        each.set_warn_always(True)  # some warnings are given once a process
     expected = execute(script, torch)
     assert execute(script, package) == expected
     return expected

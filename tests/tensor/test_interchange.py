@@ -110,6 +110,16 @@ from tests.support.package import package
                 print(type(error), error)
         torch.set_default_tensor_type()
     """,
+    warnings_given_each_time="""
+        print(torch.is_warn_always_enabled())
+        for wrong in [1, None]:
+            try:
+                torch.set_warn_always(wrong)
+            except RuntimeError as error:
+                print(error)
+        print(torch.is_warn_always_enabled(), torch.set_warn_always(True))
+        float(torch.ones(1, requires_grad=True))
+    """,
     item="""
         print(torch.tensor(1.5).item(), torch.tensor([[3]]).item(), torch.tensor(True).item())
         print(type(torch.tensor(1.5).item()), type(torch.tensor(2).item()))
