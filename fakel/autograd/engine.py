@@ -238,6 +238,7 @@ def _accumulate(self: AccumulateGrad, grad: Tensor) -> tuple[()]:
     return ()
 
 
+# the tape lies below the engine, which adds gradients up
 AccumulateGrad.__call__ = _accumulate  # type: ignore[method-assign]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 
@@ -127,8 +128,7 @@ def embedding(
     _check_indices(input, "embedding")
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
-    rows = weight.shape[0]
-    check = lambda values: _checked(values, rows)  # noqa: E731
+    check = partial(_checked, rows=weight.shape[0])
     return _rows(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, check)
 
 
@@ -270,7 +270,7 @@ def embedding_bag(
     plain = plain and weight.dtype != dtypes.float64
     rows = _rows(
         input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
-        lambda values: _check_bags(values, known, plain), plain=plain,
+        partial(_check_bags, rows=known, plain=plain), plain=plain,
     )  # fmt: skip
     check_known(offsets, lambda values: _check_offsets(values, looked_up))
     count = offsets.shape[0] - int(include_last_offset)

@@ -20,6 +20,7 @@ def _from_data(data: Any, kind: dtype) -> Tensor:
     return Tensor._from_array(array_of(data, kind)[0], kind)
 
 
+# tensors lie below the operators, which know what data may be
 TypedStorage._from_data = staticmethod(_from_data)  # type: ignore[method-assign]
 
 

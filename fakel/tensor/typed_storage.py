@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fakel.tensor.device import check_device, device
 from fakel.tensor.dtypes import get_default_dtype
 from fakel.tensor.storage import Storage
 from fakel.tensor.tensor import Tensor
-from fakel.tensor.untyped_storage import UntypedStorage
+from fakel.tensor.untyped_storage import UntypedStorage, check_no_type
 
 _CLASS = "<class 'torch.storage.TypedStorage'>"
 _MAKING = (
@@ -164,7 +164,8 @@ class TypedStorage:
             raise RuntimeError(f"can't index a {_CLASS} with {type(index)}")
         if isinstance(value, (TypedStorage, UntypedStorage)):
             raise RuntimeError(f"cannot set item with value type {_shown_type(value)}")
-        self._tensor()[index] = value  # type: ignore[index]
+        whole: Any = self._tensor()
+        whole[index] = value
 
     def __iter__(self) -> Iterator[Any]:
         warn_of_removal()
@@ -237,8 +238,7 @@ class TypedStorage:
             NotImplementedError: another type is asked for; ``float()`` and so on convert.
         """
         warn_of_removal()
-        if dtype is not None:
-            raise NotImplementedError("fakel's storages are converted by float(), long() and so on")
+        check_no_type(dtype)
         name = _NAMES.get(self.dtype)
         return "torch.storage.TypedStorage" if name is None else f"torch.{name}"
 
@@ -346,7 +346,7 @@ def _shown_type(value: Any) -> str:
 
 @cache
 def warn_of_removal() -> None:
-    """Once, as PyTorch does."""
+    """Once, as PyTorch does: its own flag decides, not that of ``set_warn_always``."""
     warnings.warn(
         "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be "
         "the only storage class. This should only matter to you if you are using storages "
@@ -393,7 +393,8 @@ def converted(storage: TypedStorage | UntypedStorage, kind: dtypes.dtype) -> Typ
     """A copy in another dtype; of bytes, each becomes an element."""
     if isinstance(storage, UntypedStorage):
         storage = TypedStorage.of(storage, dtypes.uint8)
-    tensor: Tensor = storage._tensor().to(kind, copy=True)  # type: ignore[attr-defined]
+    whole: Any = storage._tensor()
+    tensor: Tensor = whole.to(kind, copy=True)
     return TypedStorage.of(UntypedStorage.of(tensor._storage), kind)
 
 
@@ -466,8 +467,7 @@ def _legacy_class(kind: dtypes.dtype, name: str) -> type[TypedStorage]:
         "__doc__": f"Makes storages of {kind.name}.",
         "dtype": kind,
     }
-    made: Any = _LegacyStorageMeta(name, (TypedStorage,), body)
-    return made  # type: ignore[no-any-return]
+    return cast(type[TypedStorage], _LegacyStorageMeta(name, (TypedStorage,), body))
 
 
 # what the dtypes' storages are called, in files too, and the classes

@@ -222,8 +222,7 @@ class UntypedStorage:
         """
         if dtype in (UntypedStorage, "torch.UntypedStorage", "torch.storage.UntypedStorage"):
             return self
-        if dtype is not None:
-            raise NotImplementedError("fakel's storages are converted by float(), long() and so on")
+        check_no_type(dtype)
         return "torch.storage.UntypedStorage"
 
     def new(self) -> UntypedStorage:
@@ -376,3 +375,9 @@ def _range(index: slice, size: int) -> slice:
 
 # the references to a storage that `_is_shown` counts where only the bytes hold it
 _UNSHOWN = 2
+
+
+def check_no_type(dtype: Any) -> None:
+    """Refuses to convert a storage by the name of another type."""
+    if dtype is not None:
+        raise NotImplementedError("fakel's storages are converted by float(), long() and so on")
