@@ -19,7 +19,7 @@ from fakel.tensor import Tensor, dtypes, get_default_dtype
 from fakel.tensor.device import check_device
 from fakel.tensor.dtypes import dtype as Dtype
 from fakel.tensor.memory import memory_strides
-from fakel.tensor.size import contiguous_strides
+from fakel.tensor.size import contiguous_strides, span_of
 
 _COPY_WARNING = (
     "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
@@ -429,8 +429,10 @@ def empty_strided(
             f"mismatch in length of strides and shape. Found: strides = {list(strides)}, shape = "
             f"{list(shape)}"
         )
-    span = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    return finish(filled((span,), 0, options.dtype)._strided_alias(shape, strides, 0), options)
+    return finish(
+        filled((span_of(shape, strides),), 0, options.dtype)._strided_alias(shape, strides, 0),
+        options,
+    )
 
 
 @function

@@ -11,7 +11,7 @@ from fakel.ops.declare import function, method
 from fakel.ops.inplace import check_history
 from fakel.tensor import Storage, Tensor
 from fakel.tensor.dtypes import dtype, int64
-from fakel.tensor.size import contiguous_strides
+from fakel.tensor.size import contiguous_strides, span_of
 from fakel.tensor.typed_storage import LEGACY, TypedStorage, tensor_on, warn_of_removal
 from fakel.tensor.untyped_storage import UntypedStorage
 
@@ -130,12 +130,9 @@ def set_(
     shape = tuple(size)
     strides = contiguous_strides(shape) if stride is None else tuple(stride)
     _check_geometry(shape, strides, storage_offset)
-    reach = 0
-    if 0 not in shape:
-        steps = zip(shape, strides, strict=True)
-        reach = storage_offset + 1 + sum((n - 1) * step for n, step in steps)
-    if reach > storage.length:
-        UntypedStorage.of(storage).resize_(reach * kind.itemsize)
+    span = span_of(shape, strides)
+    if span and storage_offset + span > storage.length:
+        UntypedStorage.of(storage).resize_((storage_offset + span) * kind.itemsize)
     self._take(tensor_on(storage, storage_offset, shape, strides))
     return self
 

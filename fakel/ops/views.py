@@ -13,7 +13,7 @@ from fakel.ops.inplace import check_history
 from fakel.ops.reinterpret import view_dtype
 from fakel.ops.viewing import make_view
 from fakel.tensor import Size, Tensor
-from fakel.tensor.size import contiguous_strides, strides_for_view
+from fakel.tensor.size import contiguous_strides, span_of, strides_for_view
 
 
 def sizes(arguments: tuple[Any, ...]) -> tuple[int, ...]:
@@ -495,7 +495,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
             "as_strided: Negative strides are not supported at the moment, got strides: "
             f"{list(strides)}"
         )
-    span = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    span = span_of(shape, strides)
     length = input._storage.length
     if span and offset + span > length:
         itemsize = input.itemsize

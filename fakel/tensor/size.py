@@ -52,6 +52,13 @@ def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
+def span_of(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """How many elements of memory lie between the first and the last one, both counted."""
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
+
+
 def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     """Whether elements follow each other in memory, whatever the strides of size-1 dimensions."""
     step = 1

@@ -21,7 +21,7 @@ from fakel.tensor.dtypes import dtype
 from fakel.tensor.formats import Layout
 from fakel.tensor.formats import strided as strided_layout
 from fakel.tensor.printing import tensor_repr
-from fakel.tensor.size import Size, contiguous_strides
+from fakel.tensor.size import Size, contiguous_strides, span_of
 from fakel.tensor.storage import Storage
 
 _NON_LEAF_GRAD = (
@@ -137,7 +137,7 @@ class Tensor:
             flat = array.reshape(-1)
         else:
             tensor._strides = tuple(stride // itemsize for stride in array.strides)
-            span = 1 + sum((n - 1) * s for n, s in zip(array.shape, tensor._strides, strict=True))
+            span = span_of(array.shape, tensor._strides)
             flat = np.lib.stride_tricks.as_strided(array, (span,), (itemsize,))
         known_owner = array.flags.c_contiguous and isinstance(flat.base, np.ndarray)
         tensor._storage = Storage.on_memory(flat, element_type, pinned=not known_owner)

@@ -15,6 +15,7 @@ import numpy as np
 from fakel.tensor import dtypes
 from fakel.tensor.device import check_device, device
 from fakel.tensor.dtypes import get_default_dtype
+from fakel.tensor.size import span_of
 from fakel.tensor.storage import Storage
 from fakel.tensor.tensor import Tensor
 from fakel.tensor.untyped_storage import UntypedStorage, check_no_type
@@ -371,14 +372,13 @@ def tensor_on(
         raise RuntimeError(
             f"cannot show a storage with sizes {shape}, strides {strides}, offset {offset}"
         )
-    reach = 0
-    if 0 not in shape:
-        reach = offset + 1 + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if reach > storage.length:
+    span = span_of(shape, strides)
+    if span and offset + span > storage.length:
         itemsize = storage.dtype.itemsize
+        needed = (offset + span) * itemsize
         raise RuntimeError(
             f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
-            f"and itemsize {itemsize} requiring a storage size of {reach * itemsize} are out of "
+            f"and itemsize {itemsize} requiring a storage size of {needed} are out of "
             f"bounds for storage of size {storage.length * itemsize}"
         )
     whole = Tensor._from_node(storage.node)
